@@ -3,7 +3,9 @@
 LedgerError
     EncodingError       bytes or JSON that are not in the one allowed form
     SignatureError      a signature that does not verify, or a key that is none
-    RequestError        a request whose signature or digest does not hold
+    KeyFileError        a key file is missing, open to others, or damaged
+    RequestError        a request whose signature or digest does not hold; the
+                        reasons are in ledger.request_signing
     NoteError           a signed note or checkpoint that does not parse or verify
     ProofError          a Merkle proof that does not lead where it claims
     TileError           a tile, entry bundle or tile path out of form
@@ -38,6 +40,12 @@ class SignatureError(LedgerError):
     """A signature does not verify, or a key or signature is malformed."""
 
     code = "LEDGER.SIGNATURE"
+
+
+class KeyFileError(LedgerError):
+    """A key file is missing, exists already, is open to others, or is damaged."""
+
+    code = "LEDGER.KEY_FILE"
 
 
 class RequestError(LedgerError):

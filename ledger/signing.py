@@ -22,6 +22,7 @@ SEED_BYTES = 32
 SIGNATURE_BYTES = 64
 ACCOUNT_ID_PATTERN = r"^acc_[a-z2-7]{26}$"
 """`acc_` and the first 130 bits of a digest in lower-case base32."""
+NODE_ID_PATTERN = r"^node_[a-z2-7]{26}$"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,17 @@ class PublicKey:
     @cached_property
     def account_id(self) -> str:
         """The account whose first key this is: `acc_` and 26 characters."""
-        digest = hashlib.sha256(b"sixfold/account/v1\n" + self.data).digest()
-        return "acc_" + base64.b32encode(digest).decode("ascii").lower()[:26]
+        return self._party_id("acc")
+
+    @cached_property
+    def node_id(self) -> str:
+        """The node whose key this is: `node_` and 26 characters."""
+        return self._party_id("node")
+
+    def _party_id(self, kind: str) -> str:
+        label = f"sixfold/{kind}/v1\n".encode("ascii")
+        digest = hashlib.sha256(label + self.data).digest()
+        return f"{kind}_" + base64.b32encode(digest).decode("ascii").lower()[:26]
 
     @cached_property
     def _verifier(self) -> nacl.signing.VerifyKey:
@@ -102,6 +112,11 @@ class PrivateKey:
     def account_id(self) -> str:
         """The account whose first key this is."""
         return self.public.account_id
+
+    @property
+    def node_id(self) -> str:
+        """The node whose key this is."""
+        return self.public.node_id
 
     def sign(self, message: bytes) -> bytes:
         """Sign a message; returns 64 bytes."""
