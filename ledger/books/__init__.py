@@ -1,0 +1,1 @@
+"""Double-entry books: who has how much, and what of it is held."""
