@@ -1,0 +1,1 @@
+"""The demonstration: a market, four nodes, sensitive data, and an audit."""

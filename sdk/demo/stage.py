@@ -1,0 +1,159 @@
+"""The processes of the demonstration: one market, four nodes, all really separate."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import IO, Self
+
+from sdk.demo.cast import CAST, NodeRole
+from sdk.errors import SdkError
+
+LEASE_MS = 2_500
+"""Short, so that the scene with the killed node does not keep anybody waiting."""
+STOP_S = 10
+
+
+class StageError(SdkError):
+    """A process of the demonstration did not start."""
+
+    code = "DEMO.STAGE"
+
+
+@dataclass
+class Actor:
+    """One process with its log file; it says `ready` as one JSON line."""
+
+    name: str
+    process: subprocess.Popen[str]
+    log_path: Path
+    ready: dict[str, object] = field(default_factory=dict)
+
+    def await_ready(self) -> dict[str, object]:
+        """Wait until it says that it is ready.
+
+        Raises:
+            StageError: It ended instead.
+        """
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and event.get("event") == "ready":
+                self.ready = event
+                # Nobody reads on, so a thread drains what else is said.
+                Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
+                return event
+        code = self.process.wait()
+        tail = self.log_path.read_text(errors="replace")[-2000:]
+        raise StageError(f"{self.name} ended with {code} before it was ready.\n{tail}")
+
+    def kill(self) -> None:
+        """Stop it without warning, as a power cut would, with all its children."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ask it to stop, and insist after a while."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class Stage:
+    """Starts the market and the nodes in a folder, and stops what it started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nodes: dict[str, Actor] = {}
+        self._actors: list[Actor] = []
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for actor in reversed(self._actors):
+            if actor.process.poll() is None:
+                actor.process.terminate()
+        for actor in reversed(self._actors):
+            actor.stop()
+
+    def start_market(self) -> None:
+        """Start the market on a free loopback port."""
+        market = self._start(
+            "market",
+            [
+                "market",
+                "serve",
+                "--folder",
+                str(self.folder / "market"),
+                "--port",
+                "0",
+                "--lease-ms",
+                str(LEASE_MS),
+            ],
+        )
+        self.url = str(market.await_ready()["url"])
+
+    def start_nodes(self, roles: Sequence[NodeRole] = CAST) -> None:
+        """Start all nodes at once and wait until each has published its offer."""
+        for role in roles:
+            folder = self.folder / "nodes" / role.name
+            self.nodes[role.name] = self._start(
+                role.name,
+                [
+                    "provider",
+                    "up",
+                    "--market",
+                    self.url,
+                    "--folder",
+                    str(folder),
+                    *role.arguments(),
+                ],
+            )
+        for actor in self.nodes.values():
+            actor.await_ready()
+
+    def node_of(self, node_id: str) -> Actor:
+        """The process behind a node's id."""
+        return next(
+            actor for actor in self.nodes.values() if actor.ready["node"] == node_id
+        )
+
+    def _start(self, name: str, arguments: Sequence[str]) -> Actor:
+        log_path = self.folder / "logs" / f"{name}.log"
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-m", "sdk.cli", *arguments, "--json"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # Its own group, so that a kill takes its workers along.
+                start_new_session=True,
+            )
+        actor = Actor(name, process, log_path)
+        self._actors.append(actor)
+        return actor
+
+
+def _drain(stream: IO[str]) -> None:
+    for _ in stream:
+        pass
