@@ -1,0 +1,1 @@
+"""Money as the parties see it: balances, top-ups, invoices, earnings."""

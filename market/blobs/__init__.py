@@ -1,0 +1,1 @@
+"""Large payloads, kept outside the database."""

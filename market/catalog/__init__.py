@@ -1,0 +1,1 @@
+"""The catalogue: offers of nodes and published workloads."""

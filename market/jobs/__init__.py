@@ -1,0 +1,1 @@
+"""Jobs: from a signed order to a paid slice."""

@@ -1,0 +1,176 @@
+"""Placing an order: decide, hold the money, and agree, in one transaction (4, 5)."""
+
+import json
+from dataclasses import dataclass
+
+from ledger.charging.tariff import RatingGroup, Tariff, rate
+from ledger.encoding import Json, canonical_json
+from ledger.identifiers import new_identifier
+from ledger.metering.usage import Usage
+from ledger.statements.disclosure import Opening, conceal
+from ledger.statements.kinds import AgreementStatement, OfferStatement
+from ledger.statements.order_terms import OrderTerms
+from ledger.statements.statement import entry_digest, make_statement
+from market.broker import Broker, role_lines
+from market.catalog.models import Workload
+from market.catalog.workloads import circuit_operations
+from market.identity.service import wallet_of
+from market.jobs.models import Job, JobState
+from market.placement.decision import Decision, decide
+from market.placement.rules import Candidate, Request
+from market.transaction import Transaction, load_openings
+
+PLACEMENT_LEASE_FACTOR = 3
+"""A node has this many lease times to fetch a job before it is placed again."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A job with everything that its placement and price depend on."""
+
+    job: Job
+    terms: OrderTerms
+    workload: Workload | None
+
+    @classmethod
+    def of(cls, transaction: Transaction, job: Job) -> "Placement":
+        """Gather it from a stored job."""
+        terms = OrderTerms.from_openings(load_openings(job.order_openings))
+        workload_id = terms.workload.workload_id
+        workload = (
+            transaction.session.get(Workload, workload_id) if workload_id else None
+        )
+        return cls(job, terms, workload)
+
+    def usage_max(self) -> Usage:
+        """The most that the order's limits allow."""
+        limits = self.terms.limits
+        operations = 0
+        if self.terms.workload.kind == "linear_circuit" and self.workload is not None:
+            operations = circuit_operations(self.workload.content, limits.rows)
+        return Usage(
+            fuel=limits.fuel,
+            memory_limit_bytes=limits.memory_bytes,
+            bytes_up=limits.input_bytes,
+            bytes_down=limits.output_bytes,
+            homomorphic_operations=operations,
+            royalty_runs=1 if self.workload is not None else 0,
+        )
+
+    def tariff(self, broker: Broker, offer: OfferStatement) -> Tariff:
+        """All prices under one offer: the provider's, the market's, the owner's."""
+        lines = role_lines("provider", offer.provider, dict(offer.prices))
+        lines += broker.tariff().lines
+        if self.workload is not None:
+            royalty = {RatingGroup.ROYALTY: self.workload.royalty_microcredits}
+            lines += role_lines("owner", self.workload.owner, royalty)
+        return Tariff(lines=lines)
+
+    def hold_microcredits(self, tariff: Tariff) -> int:
+        """What the limits could cost; at least one, so that there is a hold."""
+        return max(rate(tariff, self.usage_max().quantities()).total_microcredits, 1)
+
+
+def place(transaction: Transaction, broker: Broker, placement: Placement) -> bool:
+    """Find a node for a job, hold the money and record the agreement.
+
+    The job's row is changed accordingly; `decision` is kept in any case.
+
+    Returns:
+        False if no offer may take the job; then nothing was held.
+
+    Raises:
+        FundsError: The consumer cannot pay the hold.
+    """
+    job = placement.job
+    decision = decide_placement(transaction, broker, placement)
+    job.decision = canonical_json(decision.to_json()).decode()
+    job.updated_at_ms = transaction.now_ms
+    if decision.chosen is None:
+        return False
+    _agree(transaction, broker, placement, decision, decision.chosen)
+    return True
+
+
+def decide_placement(
+    transaction: Transaction, broker: Broker, placement: Placement
+) -> Decision:
+    """Judge all live offers for a job."""
+    fleet, now_ms = broker.fleet, transaction.now_ms
+    request = Request(
+        consumer=placement.job.consumer,
+        terms=placement.terms,
+        runner=broker.runner,
+        excluded_nodes=frozenset(json.loads(placement.job.excluded_nodes)),
+        now_ms=now_ms,
+    )
+    candidates = [
+        Candidate(
+            offer=offer,
+            digest=digest,
+            silent_ms=fleet.silent_ms(offer.node, now_ms),
+            jobs=fleet.jobs_of(offer.node),
+            hold_microcredits=placement.hold_microcredits(
+                placement.tariff(broker, offer)
+            ),
+        )
+        for offer, digest in fleet.offers()
+    ]
+    return decide(request, candidates)
+
+
+def _agree(
+    transaction: Transaction,
+    broker: Broker,
+    placement: Placement,
+    decision: Decision,
+    chosen: Candidate,
+) -> None:
+    job, offer = placement.job, chosen.offer
+    hold_id = new_identifier("hold")
+    wallet = wallet_of(job.consumer)
+    transaction.books.hold(
+        hold_id,
+        debit=wallet,
+        credit=broker.clearing,
+        amount_microcredits=chosen.hold_microcredits,
+    )
+    openings = conceal(
+        {"hold": chosen.hold_microcredits, "decision": decision.digest()}
+    )
+    body = AgreementStatement(
+        job_id=job.job_id,
+        market=broker.market,
+        consumer=job.consumer,
+        provider=offer.provider,
+        node=offer.node,
+        order=entry_digest(job.order_entry),
+        offer=chosen.digest,
+        attempt=job.attempt + 1,
+        tariff=placement.tariff(broker, offer),
+        hold_transfer=hold_id,
+        debit=wallet,
+        credit=broker.clearing,
+        agreed_at_ms=transaction.now_ms,
+        acceptance_timeout_ms=broker.terms.acceptance_timeout_ms,
+    )
+    statement = make_statement(body, openings).signed_by("market", broker.key)
+    parties = [job.consumer, offer.provider, offer.node, broker.market]
+    transaction.record(statement, parties=parties, openings=openings)
+    job.state = JobState.PLACED
+    job.attempt += 1
+    job.node = offer.node
+    job.agreement_entry = statement.entry
+    job.agreement_openings = openings_text(openings)
+    job.lease_expires_ms = (
+        transaction.now_ms + PLACEMENT_LEASE_FACTOR * broker.terms.lease_ms
+    )
+    # The rest of this batch must see the node as busier already.
+    broker.fleet.take(offer.node)
+    transaction.after_commit(lambda: broker.changes.announce([offer.node]))
+
+
+def openings_text(openings: dict[str, Opening]) -> str:
+    """Openings as they are stored with a job."""
+    value: dict[str, Json] = {name: item.to_json() for name, item in openings.items()}
+    return canonical_json(value).decode()

@@ -1,0 +1,138 @@
+"""HTTP for the agents of nodes: leases, heartbeats, evidence, slices.
+
+Agents call out and are never called, so a node may sit behind any NAT.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlmodel import Session
+
+from ledger.encoding import Json
+from market.auth import SignedNode
+from market.context import Market
+from market.errors import MarketError
+from market.jobs.leasing import (
+    has_work,
+    keep_evidence,
+    renew_leases,
+    report_slice,
+    sealed_input,
+    take_leases,
+)
+from market.jobs.ordering import refused_item
+from market.jobs.schemas import (
+    WAIT_MS_MAX,
+    EvidenceReport,
+    Heartbeat,
+    LeaseQuery,
+    SliceBatch,
+)
+from market.jobs.sealing import sealed_key
+from market.writer import Command
+
+router = APIRouter(prefix="/node-agent/v0.1", tags=["node-agent"])
+
+
+@router.post("/leases", operation_id="createLeases")
+async def create_leases(node: SignedNode, market: Market) -> Json:
+    """Take up to `limit` jobs that were placed on the calling node; may wait."""
+    query = node.caller.parse(LeaseQuery)
+    deadline_ms = market.clock.now_ms() + query.wait_ms
+    command = Command(
+        party=node.node_id,
+        command_id=query.command_id,
+        payload=query.command_id,
+        apply=lambda transaction: take_leases(
+            transaction, market.broker, node.node_id, query
+        ),
+    )
+    with market.broker.changes.watch(node.node_id) as watch:
+        while True:
+            if await market.read(lambda session: has_work(session, node.node_id)):
+                answer = await market.writer.submit_one(command)
+                if answer is not None:
+                    return answer
+            now_ms = market.clock.now_ms()
+            market.broker.fleet.seen(node.node_id, now_ms)
+            if now_ms >= deadline_ms:
+                return {"leases": []}
+            await watch.change((deadline_ms - now_ms) / 1000)
+
+
+@router.post("/heartbeats", operation_id="createHeartbeat")
+async def create_heartbeat(node: SignedNode, market: Market) -> Json:
+    """Say that the node is alive and still works on these leases."""
+    heartbeat = node.caller.parse(Heartbeat)
+    if not heartbeat.leases:
+        return {"lost": []}
+    command = Command(
+        party=node.node_id,
+        command_id=heartbeat.command_id,
+        payload=heartbeat.to_json(),
+        apply=lambda transaction: renew_leases(
+            transaction, market.broker, node.node_id, heartbeat
+        ),
+    )
+    return await market.writer.submit_one(command)
+
+
+@router.post("/leases/{jobId}/evidence", operation_id="createEvidence")
+async def create_evidence(jobId: str, node: SignedNode, market: Market) -> Json:  # noqa: N803 - the API's name
+    """Hand over an enclave's evidence for the consumer to appraise."""
+    report = node.caller.parse(EvidenceReport)
+    command = Command(
+        party=node.node_id,
+        command_id=f"evidence/{jobId}/{report.attempt}",
+        payload=report.to_json(),
+        apply=lambda transaction: keep_evidence(
+            transaction, market.broker, node.node_id, jobId, report
+        ),
+    )
+    return await market.writer.submit_one(command)
+
+
+@router.get("/leases/{jobId}/sealed-input", operation_id="getSealedInput")
+async def get_sealed_input(
+    jobId: str,  # noqa: N803 - the API's name
+    node: SignedNode,
+    market: Market,
+    attempt: Annotated[int, Query(ge=1, le=1000)],
+    wait_ms: Annotated[int, Query(alias="waitMs", ge=0, le=WAIT_MS_MAX)] = 0,
+) -> Json:
+    """The input sealed to this attempt's enclave; null if it is not there in time."""
+    deadline_ms = market.clock.now_ms() + wait_ms
+
+    def read(session: Session) -> Json:
+        return sealed_input(session, node.node_id, jobId, attempt)
+
+    with market.broker.changes.watch(sealed_key(jobId)) as watch:
+        while True:
+            found = await market.read(read)
+            left_s = (deadline_ms - market.clock.now_ms()) / 1000
+            if found is not None or left_s <= 0:
+                return {"input": found}
+            await watch.change(left_s)
+
+
+@router.post("/slices", operation_id="createSlices")
+async def create_slices(node: SignedNode, market: Market) -> Json:
+    """Report results with their signed slices; each is taken or refused by itself."""
+    batch = node.caller.parse(SliceBatch)
+    commands = [
+        Command(
+            party=node.node_id,
+            command_id=f"slice/{item.job_id}/{item.attempt}",
+            payload=item.to_json(),
+            apply=lambda transaction, item=item: report_slice(  # type: ignore[misc]
+                transaction, market.broker, node.node_id, item
+            ),
+        )
+        for item in batch.slices
+    ]
+    results = await market.writer.submit(commands)
+    answers: list[Json] = [
+        refused_item(item.job_id, result) if isinstance(result, MarketError) else result
+        for item, result in zip(batch.slices, results, strict=True)
+    ]
+    return {"jobs": answers}

@@ -1,0 +1,192 @@
+"""Steps 10 and 11: the consumer countersigns or disputes, and the slice is paid.
+
+The charge, its transfers and its statements are one transaction with the change of
+the job's state, so a job is paid once or not at all.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ledger.charging.tariff import Rating, RatingGroup, Tariff, rate
+from ledger.encoding import Json, canonical_json
+from ledger.identifiers import new_identifier
+from ledger.metering.usage import parse_quantities
+from ledger.statements.disclosure import conceal
+from ledger.statements.kinds import (
+    AgreementStatement,
+    ChargeStatement,
+    Posting,
+    ReleaseStatement,
+)
+from ledger.statements.statement import (
+    Statement,
+    entry_digest,
+    make_statement,
+    parse_statement,
+    verify_signatures,
+)
+from market.broker import Broker
+from market.errors import NotFoundError, StateError
+from market.identity.service import wallet_of
+from market.jobs.leasing import agreement_of
+from market.jobs.models import Job, JobCharge, JobState
+from market.jobs.schemas import Acceptance
+from market.transaction import Transaction, load_openings
+
+
+def settle(
+    transaction: Transaction, broker: Broker, consumer: str, acceptance: Acceptance
+) -> Json:
+    """Take the consumer's signature or dispute for a reported slice.
+
+    Raises:
+        NotFoundError: The consumer has no such job.
+        StateError: There is no reported slice of this attempt.
+        LedgerError: The signature does not hold.
+    """
+    job = transaction.session.get(Job, acceptance.job_id)
+    if job is None or job.consumer != consumer:
+        raise NotFoundError("There is no such job.")
+    disputable = job.state is JobState.ATTESTED and acceptance.dispute is not None
+    if job.attempt != acceptance.attempt or not (
+        job.state is JobState.REPORTED or disputable
+    ):
+        raise StateError("This attempt has no slice that waits for a signature.")
+    if acceptance.dispute is not None:
+        if job.state is not JobState.REPORTED and job.node is not None:
+            node = job.node
+            transaction.after_commit(lambda: broker.fleet.give_back(node))
+        release(transaction, broker, job, reason=acceptance.dispute)
+        return {"jobId": job.job_id, "state": job.state}
+    assert acceptance.signature is not None
+    assert job.slice_entry is not None
+    statement = parse_statement(job.slice_entry).with_signature(acceptance.signature)
+    verify_signatures(statement)
+    if statement.key_of("consumer") is None:
+        raise StateError("The consumer's signature is due here.")
+    charge(transaction, broker, job, statement, acceptance="countersigned")
+    return {"jobId": job.job_id, "state": job.state}
+
+
+def charge(
+    transaction: Transaction,
+    broker: Broker,
+    job: Job,
+    slice_statement: Statement,
+    *,
+    acceptance: Literal["countersigned", "timeout"],
+) -> None:
+    """Rate a slice and pay everybody; the rest of the hold is free again."""
+    agreement = agreement_of(job)
+    openings = load_openings(job.slice_openings)
+    values = {name: item.value for name, item in openings.items()}
+    quantities = parse_quantities(values)
+    rating = rate(agreement.tariff, quantities)
+    parties = [job.consumer, agreement.provider, agreement.node, broker.market]
+    transaction.record(slice_statement, parties=parties, openings=openings)
+    job.slice_entry = slice_statement.entry
+    postings = _pay(transaction, agreement, rating)
+    assert job.agreement_entry is not None
+    body = ChargeStatement(
+        job_id=job.job_id,
+        market=broker.market,
+        agreement=entry_digest(job.agreement_entry),
+        slice=slice_statement.digest,
+        acceptance=acceptance,
+        hold_transfer=agreement.hold_transfer,
+        postings=tuple(postings),
+        charged_at_ms=transaction.now_ms,
+    )
+    amounts: dict[str, Json] = {
+        f"amount.{place}": amount for place, amount in enumerate(postings.values())
+    }
+    concealed = conceal({**amounts, "total": rating.total_microcredits})
+    statement = make_statement(body, concealed).signed_by("market", broker.key)
+    payees = [agreement.provider, *rating.by_payee_microcredits]
+    job.charge_index = transaction.record(
+        statement, parties=[*parties, *payees], openings=concealed
+    )
+    job.state = JobState.CHARGED
+    job.updated_at_ms = transaction.now_ms
+    transaction.session.add(
+        JobCharge(
+            job_id=job.job_id,
+            consumer=job.consumer,
+            provider=agreement.provider,
+            node=agreement.node,
+            total_microcredits=rating.total_microcredits,
+            by_payee=canonical_json(dict(rating.by_payee_microcredits)).decode(),
+            by_group=canonical_json(_by_group(agreement.tariff, quantities)).decode(),
+            outcome=str(values["outcome"]),
+            charged_at_ms=transaction.now_ms,
+        )
+    )
+    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+
+
+def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) -> None:
+    """Give the held money back and end the job, or this attempt of it."""
+    agreement = agreement_of(job)
+    assert job.agreement_entry is not None
+    transaction.books.void(agreement.hold_transfer)
+    body = ReleaseStatement(
+        job_id=job.job_id,
+        market=broker.market,
+        agreement=entry_digest(job.agreement_entry),
+        transfer_id=new_identifier("void"),
+        hold_transfer=agreement.hold_transfer,
+        reason=reason,
+        released_at_ms=transaction.now_ms,
+    )
+    statement = make_statement(body).signed_by("market", broker.key)
+    transaction.record(
+        statement, parties=[job.consumer, agreement.provider, agreement.node]
+    )
+    job.state = JobState.RELEASED
+    job.reason = reason
+    job.updated_at_ms = transaction.now_ms
+    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+
+
+def _pay(
+    transaction: Transaction, agreement: AgreementStatement, rating: Rating
+) -> dict[Posting, int]:
+    hold_id = agreement.hold_transfer
+    if rating.total_microcredits == 0:
+        transaction.books.void(hold_id)
+        return {}
+    first = Posting(
+        transfer_id=new_identifier("post"),
+        action="post",
+        debit=agreement.debit,
+        credit=agreement.credit,
+    )
+    transaction.books.post(
+        first.transfer_id,
+        hold_id=hold_id,
+        amount_microcredits=rating.total_microcredits,
+    )
+    postings = {first: rating.total_microcredits}
+    for payee, amount in rating.by_payee_microcredits.items():
+        posting = Posting(
+            transfer_id=new_identifier("pay"),
+            action="transfer",
+            debit=agreement.credit,
+            credit=wallet_of(payee),
+        )
+        transaction.books.transfer(
+            posting.transfer_id,
+            debit=posting.debit,
+            credit=posting.credit,
+            amount_microcredits=amount,
+        )
+        postings[posting] = amount
+    return postings
+
+
+def _by_group(tariff: Tariff, quantities: Mapping[RatingGroup, int]) -> dict[str, Json]:
+    amounts: dict[str, int] = {}
+    for line in tariff.lines:
+        amount = line.price_microcredits * quantities[line.group]
+        amounts[line.group] = amounts.get(line.group, 0) + amount
+    return {group: amount for group, amount in amounts.items() if amount}

@@ -1,0 +1,1 @@
+"""The log as a site: published by a thread, served as files."""

@@ -1,0 +1,1 @@
+"""Placement: which offer may and should take an order, and why."""

@@ -1,0 +1,70 @@
+"""The live offers in memory: what placement looks at instead of the database.
+
+The database is the truth; this view is rebuilt from it at the start and follows it
+after each commit. Whether a node is alive is known here alone.
+"""
+
+from collections import Counter
+
+from sqlmodel import Session, select
+
+from ledger.statements.kinds import OfferStatement
+from ledger.statements.statement import parse_statement
+from market.catalog.models import Offer
+from market.jobs.models import ACTIVE_STATES, Job
+
+
+class Fleet:
+    """Live offers by node, when each node was last heard of, and what it holds."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, tuple[OfferStatement, str]] = {}
+        self._seen_ms: dict[str, int] = {}
+        self._jobs: Counter[str] = Counter()
+
+    def reload(self, session: Session) -> None:
+        """Read the truth from the database."""
+        offers = session.exec(select(Offer).where(Offer.live)).all()
+        self._offers = {}
+        for offer in offers:
+            body = parse_statement(offer.entry).body
+            assert isinstance(body, OfferStatement)
+            self._offers[offer.node] = (body, offer.digest)
+        nodes = session.exec(select(Job.node).where(Job.state.in_(ACTIVE_STATES)))  # type: ignore[attr-defined]
+        self._jobs = Counter(node for node in nodes if node is not None)
+
+    def put(self, offer: OfferStatement, digest: str) -> None:
+        """An offer was published; it replaces the node's earlier one."""
+        self._offers[offer.node] = (offer, digest)
+
+    def withdraw(self, node: str) -> None:
+        """A node's offer was withdrawn."""
+        self._offers.pop(node, None)
+
+    def offers(self) -> list[tuple[OfferStatement, str]]:
+        """All live offers with the digests of their statements."""
+        return list(self._offers.values())
+
+    def offer_of(self, node: str) -> tuple[OfferStatement, str] | None:
+        """The live offer of a node."""
+        return self._offers.get(node)
+
+    def seen(self, node: str, now_ms: int) -> None:
+        """A node has called."""
+        self._seen_ms[node] = now_ms
+
+    def silent_ms(self, node: str, now_ms: int) -> int:
+        """Time since a node was last heard of; since 1970 if never."""
+        return now_ms - self._seen_ms.get(node, 0)
+
+    def jobs_of(self, node: str) -> int:
+        """Jobs that a node holds."""
+        return self._jobs[node]
+
+    def take(self, node: str) -> None:
+        """A job was placed on a node."""
+        self._jobs[node] += 1
+
+    def give_back(self, node: str) -> None:
+        """A job left a node."""
+        self._jobs[node] = max(self._jobs[node] - 1, 0)

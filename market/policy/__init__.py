@@ -1,0 +1,1 @@
+"""Data policies: what each sensitivity class and category demands."""

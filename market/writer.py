@@ -1,0 +1,224 @@
+"""The one writer: commands in, one durable commit for many of them, answers out.
+
+Callers queue commands; a thread takes as many as wait, runs each in its own
+savepoint inside one transaction, commits once, and then answers all. So an answer
+means that the effect is on disk, there are no races between commands, and the cost
+of a commit is shared.
+
+Exactly once: a command's id and the hash of its payload are stored with its effect.
+The same id and payload gets the first answer again, another payload gets a conflict,
+and a command that was refused leaves nothing behind and may be tried again.
+
+Source: the design's decisions "Group commit" and "Exactly once".
+"""
+
+import asyncio
+import concurrent.futures
+import hashlib
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from enclave_sim.errors import EnclaveError
+from ledger.encoding import Json, canonical_json
+from ledger.errors import LedgerError
+from ledger.log.log import Log
+from market.clock import Clock
+from market.database import Database
+from market.errors import (
+    ConflictError,
+    LimitError,
+    MarketError,
+    UnavailableError,
+)
+from market.models import CommandRecord
+from market.refusals import refusal_of
+from market.transaction import Transaction
+
+COMMANDS_PER_COMMIT_MAX = 512
+"""More would make the first caller wait for the last without saving much."""
+REQUESTS_QUEUED_MAX = 4096
+"""Beyond this the market says that it is busy instead of growing without bound."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a party wants done, at most once."""
+
+    party: str
+    command_id: str
+    payload: Json
+    """What the id stands for; only its hash is kept."""
+    apply: Callable[[Transaction], Json]
+    """Does it. None means that there was nothing to do, and is not kept."""
+
+
+Outcome = Json | MarketError
+
+
+@dataclass
+class _Request:
+    commands: Sequence[Command]
+    future: concurrent.futures.Future[list[Outcome]] = field(
+        default_factory=concurrent.futures.Future
+    )
+
+
+@dataclass(frozen=True)
+class WriterHooks:
+    """What follows a batch, in the writer's thread; must not raise."""
+
+    committed: Callable[[], None]
+    failed: Callable[[], None]
+    """Nothing of the batch took effect; views in memory must be read again."""
+
+
+class Writer:
+    """Runs commands in a thread of its own, between `start` and `stop`."""
+
+    def __init__(
+        self, database: Database, log: Log, clock: Clock, hooks: WriterHooks
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._clock = clock
+        self._hooks = hooks
+        self._queue: queue.Queue[_Request | None] = queue.Queue(REQUESTS_QUEUED_MAX)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take commands."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is queued, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    async def submit(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Run commands and wait until their effects are durable.
+
+        Returns:
+            For each command its answer, or the error that refused it alone.
+
+        Raises:
+            LimitError: Too many requests wait; nothing ran.
+            UnavailableError: The commit failed; nothing took effect.
+        """
+        return await asyncio.wrap_future(self._enqueue(commands))
+
+    async def submit_one(self, command: Command) -> Json:
+        """As `submit`, for one command; its refusal is raised."""
+        (outcome,) = await self.submit([command])
+        if isinstance(outcome, MarketError):
+            raise outcome
+        return outcome
+
+    def submit_and_wait(self, commands: Sequence[Command]) -> list[Outcome]:
+        """As `submit`, from a plain thread."""
+        return self._enqueue(commands).result()
+
+    def _enqueue(
+        self, commands: Sequence[Command]
+    ) -> concurrent.futures.Future[list[Outcome]]:
+        request = _Request(commands)
+        try:
+            self._queue.put_nowait(request)
+        except queue.Full:
+            raise LimitError("The market is busy; try again in a moment.") from None
+        return request.future
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            requests, running = self._collect()
+            if requests:
+                self._commit(requests)
+
+    def _collect(self) -> tuple[list[_Request], bool]:
+        requests: list[_Request] = []
+        count = 0
+        request = self._queue.get()
+        while request is not None:
+            # A caller who has gone away must not be able to cancel from here on.
+            if request.future.set_running_or_notify_cancel():
+                requests.append(request)
+                count += len(request.commands)
+            if count >= COMMANDS_PER_COMMIT_MAX:
+                return requests, True
+            try:
+                request = self._queue.get_nowait()
+            except queue.Empty:
+                return requests, True
+        return requests, False
+
+    def _commit(self, requests: list[_Request]) -> None:
+        try:
+            with self._database.writing() as session:
+                transaction = Transaction(
+                    session, self._log.begin(session), now_ms=self._clock.now_ms()
+                )
+                results = [
+                    [_run_command(transaction, command) for command in request.commands]
+                    for request in requests
+                ]
+                transaction.finish()
+        except (SQLAlchemyError, LedgerError) as error:
+            logger.exception("A batch of %d requests did not commit.", len(requests))
+            self._hooks.failed()
+            for request in requests:
+                refusal = UnavailableError("The market could not store this; retry.")
+                refusal.__cause__ = error
+                request.future.set_exception(refusal)
+            return
+        # From here on everything in the batch is durable and may be promised.
+        transaction.run_effects()
+        for request, result in zip(requests, results, strict=True):
+            request.future.set_result(result)
+        self._hooks.committed()
+
+
+def _run_command(transaction: Transaction, command: Command) -> Outcome:
+    payload_hash = hashlib.sha256(canonical_json(command.payload)).digest()
+    known = transaction.session.get(CommandRecord, (command.party, command.command_id))
+    if known is not None:
+        if known.payload_hash != payload_hash:
+            return ConflictError("This id was used before with another payload.")
+        return json.loads(known.answer)  # type: ignore[no-any-return]
+    mark = transaction.savepoint()
+    try:
+        with transaction.session.begin_nested():
+            answer = command.apply(transaction)
+            if answer is not None:
+                _keep_answer(transaction, command, payload_hash, answer)
+    except (MarketError, LedgerError, EnclaveError) as error:
+        transaction.rollback_to(mark)
+        return refusal_of(error)
+    except Exception:
+        # A fault of ours in one command must not take the others' commit along.
+        transaction.rollback_to(mark)
+        logger.exception("Command %s of %s failed.", command.command_id, command.party)
+        return MarketError("The market could not do this; it has been noted.")
+    return answer
+
+
+def _keep_answer(
+    transaction: Transaction, command: Command, payload_hash: bytes, answer: Json
+) -> None:
+    transaction.session.execute(
+        insert(CommandRecord),
+        {
+            "party": command.party,
+            "command_id": command.command_id,
+            "payload_hash": payload_hash,
+            "answer": canonical_json(answer).decode(),
+        },
+    )
