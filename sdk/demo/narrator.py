@@ -42,6 +42,10 @@ class Narrator:
             table.add_row(*(str(cell) for cell in row))
         self._console.print(table, new_line_start=True)
 
+    def last_line(self, text: str) -> None:
+        """The verdict, as a line of its own."""
+        self._console.print(f"\n{text}")
+
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """A spinner while something takes time."""

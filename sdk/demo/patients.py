@@ -19,7 +19,7 @@ REGULARISATION = 0.1
 
 @dataclass(frozen=True)
 class Cohort:
-    """Patients of one institution: standardised rows and what they turned out to have."""
+    """Patients of one institution: standardised rows and how they turned out."""
 
     rows: list[list[float]]
     """Shape (patients, 30); each feature in standard deviations from the mean."""

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -95,38 +95,19 @@ class Stage:
         for actor in reversed(self._actors):
             actor.stop()
 
-    def start_market(self) -> None:
+    def start_market(self, *, lease_ms: int = LEASE_MS) -> None:
         """Start the market on a free loopback port."""
-        market = self._start(
-            "market",
-            [
-                "market",
-                "serve",
-                "--folder",
-                str(self.folder / "market"),
-                "--port",
-                "0",
-                "--lease-ms",
-                str(LEASE_MS),
-            ],
-        )
+        options = {"folder": self.folder / "market", "port": 0, "lease-ms": lease_ms}
+        market = self._start("market", "market", "serve", *_as_arguments(options))
         self.url = str(market.await_ready()["url"])
 
     def start_nodes(self, roles: Sequence[NodeRole] = CAST) -> None:
         """Start all nodes at once and wait until each has published its offer."""
         for role in roles:
             folder = self.folder / "nodes" / role.name
+            options = _as_arguments({"market": self.url, "folder": folder})
             self.nodes[role.name] = self._start(
-                role.name,
-                [
-                    "provider",
-                    "up",
-                    "--market",
-                    self.url,
-                    "--folder",
-                    str(folder),
-                    *role.arguments(),
-                ],
+                role.name, "provider", "up", *options, *role.arguments()
             )
         for actor in self.nodes.values():
             actor.await_ready()
@@ -137,7 +118,7 @@ class Stage:
             actor for actor in self.nodes.values() if actor.ready["node"] == node_id
         )
 
-    def _start(self, name: str, arguments: Sequence[str]) -> Actor:
+    def _start(self, name: str, *arguments: str) -> Actor:
         log_path = self.folder / "logs" / f"{name}.log"
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("wb") as log:
@@ -152,6 +133,12 @@ class Stage:
         actor = Actor(name, process, log_path)
         self._actors.append(actor)
         return actor
+
+
+def _as_arguments(options: Mapping[str, object]) -> list[str]:
+    return [
+        text for name, value in options.items() for text in (f"--{name}", str(value))
+    ]
 
 
 def _drain(stream: IO[str]) -> None:

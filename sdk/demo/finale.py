@@ -1,0 +1,75 @@
+"""Scene 7: the invoice, the balances, the audit, and a copy with one byte changed."""
+
+from pathlib import Path
+
+from sdk.demo.audit import (
+    audit_copy,
+    fetch_copy,
+    flip_one_byte,
+    keep_openings,
+    keep_receipts,
+)
+from sdk.demo.scenes import Play
+from sdk.market import Market
+
+
+def settle_up(play: Play, folder: Path) -> None:
+    """Show the invoice and where the money went."""
+    tell = play.narrator
+    tell.scene("The bill, and the proof of it")
+    invoice = play.hospital.invoice()
+    tell.table(
+        ("rating group", "micro-credits"),
+        [(group, f"{amount:,}") for group, amount in invoice["byGroup"].items()],
+    )
+    total = invoice["totalMicrocredits"]
+    tell.fact("invoice_jobs", invoice["jobs"])
+    tell.fact(
+        "invoice_microcredits",
+        total,
+        f"The hospital owes {total:,} micro-credits for {invoice['jobs']} jobs.",
+    )
+    names = {party.account_id: name for name, party in _parties(play).items()}
+    tell.table(
+        ("payee", "micro-credits"),
+        [
+            (names.get(payee, "a provider"), f"{amount:,}")
+            for payee, amount in invoice["byPayee"].items()
+        ],
+    )
+    with Market.open(play.stage.url, key=folder / "market" / "market.key") as operator:
+        fetch_copy(play.stage.url, folder)
+        keep_openings(operator, folder)
+    keep_receipts([play.hospital], folder)
+
+
+def audit(play: Play, folder: Path) -> bool:
+    """Audit the copy offline, then a damaged one, and say the verdict last.
+
+    Returns:
+        Whether the copy is in order and the damage was found.
+    """
+    tell = play.narrator
+    report = audit_copy(folder)
+    tell.fact("audit", report.to_json())
+    tell.say(
+        f"Copied over HTTP and checked offline: {report.statements} statements, all "
+        f"signatures, {report.charges_computed} charges computed again, balances "
+        "replayed from the openings, and that the log only grew since the first copy."
+    )
+    tell.say(report.summary)
+    damaged = folder / "damaged"
+    place = flip_one_byte(folder, damaged)
+    damage = audit_copy(damaged)
+    first = damage.problems[0] if damage.problems else None
+    tell.say(f"One byte of a copy flipped, in {place}:")
+    tell.fact("damage_found", not damage.is_ok)
+    if first is not None:
+        tell.fact("damage", first.to_json(), f"{first.place}: {first.message}")
+    tell.say(damage.summary)
+    tell.last_line(report.summary)
+    return report.is_ok and not damage.is_ok
+
+
+def _parties(play: Play) -> dict[str, Market]:
+    return {"the model's owner": play.owner, "the hospital": play.hospital}

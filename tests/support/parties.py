@@ -1,0 +1,308 @@
+"""Scripted parties that speak the market's protocol, without SDK and agent."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from ledger.charging.tariff import RatingGroup
+from ledger.encoding import canonical_json, encode_base64
+from ledger.identifiers import new_identifier
+from ledger.metering.usage import Usage, quantity_fields
+from ledger.signing import PrivateKey
+from ledger.statements.disclosure import Openings, conceal
+from ledger.statements.kinds import (
+    AccountStatement,
+    NodeCapacity,
+    OfferPolicy,
+    OfferStatement,
+    OrderStatement,
+    SliceStatement,
+    StatementBody,
+)
+from ledger.statements.order_terms import (
+    DataPolicy,
+    JobLimits,
+    OrderTerms,
+    Recipient,
+    WorkloadReference,
+)
+from ledger.statements.statement import Statement, make_statement, parse_statement
+from sdk.transport import Transport
+
+SOURCE = "def double(x):\n    return 2 * x\n"
+INPUT = b"[21]"
+RESULT = b'{"a result": 42}'
+
+
+@dataclass
+class RunningMarket:
+    url: str
+    app: FastAPI
+    folder: Path
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def digest(data: bytes) -> str:
+    return encode_base64(hashlib.sha256(data).digest())
+
+
+def statement_json(statement: Statement) -> Any:
+    return json.loads(statement.entry)
+
+
+def openings_json(openings: Openings) -> dict[str, Any]:
+    return {name: item.to_json() for name, item in openings.items()}
+
+
+class Party:
+    def __init__(self, url: str, key: PrivateKey | None = None) -> None:
+        self.key = key or PrivateKey.generate()
+        self.transport = Transport(url, self.key, now_ms=now_ms)
+
+    @property
+    def account_id(self) -> str:
+        return self.key.account_id
+
+    def post(self, path: str, document: Any) -> Any:
+        return self.transport.post_json(path, document)
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.transport.get_json(
+            path, query={name: str(value) for name, value in query.items()}
+        )
+
+    def register(self) -> Any:
+        body = AccountStatement(
+            account=self.account_id,
+            public_key=self.key.public.text,
+            registered_at_ms=now_ms(),
+        )
+        statement = make_statement(body).signed_by("account", self.key)
+        return self.post(
+            "/accounts/v0.1/accounts", {"statement": statement_json(statement)}
+        )
+
+    def top_up(self, amount: int, transfer_id: str | None = None) -> Any:
+        wish = {
+            "transferId": transfer_id or new_identifier("top"),
+            "amountMicrocredits": amount,
+        }
+        return self.post("/billing/v0.1/top-ups", wish)
+
+    def balance(self) -> Any:
+        return self.get("/billing/v0.1/balance")
+
+
+@dataclass
+class Order:
+    """An order with everything needed to send it, or to send it changed."""
+
+    statement: Statement
+    openings: Openings
+    source: str | None = SOURCE
+    input: bytes | None = INPUT
+
+    @property
+    def job_id(self) -> str:
+        return self.statement.body.job_id  # type: ignore[attr-defined]
+
+    def item(self) -> dict[str, Any]:
+        inline = None if self.input is None else {"inline": encode_base64(self.input)}
+        return {
+            "order": statement_json(self.statement),
+            "openings": openings_json(self.openings),
+            "source": self.source,
+            "input": inline and {**inline, "blob": None},
+        }
+
+
+class Consumer(Party):
+    def make_order(self, **changes: Any) -> Order:
+        policy = {"sensitivity": "public", "protection": "sandbox"}
+        policy |= changes.pop("policy", {})
+        recipient = None
+        source, data = SOURCE, INPUT
+        if policy["protection"] == "enclave":
+            data = None
+            recipient = Recipient(
+                public_key=encode_base64(b"k" * 1216), challenge=digest(b"challenge")
+            )
+        terms = OrderTerms(
+            workload=WorkloadReference(
+                kind="python_source", content=digest(source.encode()), entry="double"
+            ),
+            data_policy=DataPolicy(**policy),
+            limits=changes.pop(
+                "limits",
+                JobLimits(
+                    fuel=10**9,
+                    memory_bytes=2**26,
+                    time_ms=1_000,
+                    input_bytes=1_000,
+                    output_bytes=10_000,
+                ),
+            ),
+            input=None if data is None else digest(data),
+            price_max=changes.pop("price_max", 10**8),
+            recipient=recipient,
+        )
+        openings = conceal(terms.private_values())
+        body = OrderStatement(
+            job_id=changes.pop("job_id", new_identifier("job")),
+            consumer=changes.pop("consumer", self.account_id),
+            ordered_at_ms=changes.pop("ordered_at_ms", now_ms()),
+        )
+        assert not changes
+        statement = make_statement(body, openings).signed_by("consumer", self.key)
+        return Order(statement, openings, source, data)
+
+    def place(self, *orders: Order) -> list[Any]:
+        batch = {"orders": [order.item() for order in orders]}
+        return self.post("/compute-jobs/v0.1/jobs", batch)["jobs"]
+
+    def job(self, job_id: str) -> Any:
+        return self.get(f"/compute-jobs/v0.1/jobs/{job_id}")
+
+    def wait(self, job_id: str, wait_ms: int = 5_000) -> Any:
+        query = {"jobIds": [job_id], "waitMs": wait_ms, "limit": 1}
+        return self.post("/compute-jobs/v0.1/retrieve-outcomes", query)["jobs"]
+
+    def countersign(self, job: Any) -> dict[str, Any]:
+        statement = parse_statement(canonical_json(job["slice"]))
+        signed = statement.signed_by("consumer", self.key)
+        signature = signed.signatures[-1].to_json()
+        return {
+            "jobId": job["jobId"],
+            "attempt": job["attempt"],
+            "signature": signature,
+            "dispute": None,
+        }
+
+    def accept(self, *acceptances: dict[str, Any]) -> Any:
+        body = {"acceptances": list(acceptances)}
+        return self.post("/compute-jobs/v0.1/acceptances", body)["jobs"]
+
+
+PRICES = {group: 2 for group in RatingGroup if group != RatingGroup.ROYALTY}
+
+
+@dataclass
+class Provider:
+    url: str
+    runner: str
+    prices: dict[RatingGroup, int] = field(default_factory=lambda: dict(PRICES))
+
+    def __post_init__(self) -> None:
+        self.party = Party(self.url)
+        self.node = Party(self.url)
+        self.offer: Statement | None = None
+
+    def close(self) -> None:
+        self.party.transport.close()
+        self.node.transport.close()
+
+    def register(self) -> None:
+        self.party.register()
+
+    def make_offer(self, **changes: Any) -> Statement:
+        values: dict[str, Any] = {
+            "offer_id": new_identifier("offer"),
+            "provider": self.party.account_id,
+            "node": self.node.key.node_id,
+            "node_key": self.node.key.public.text,
+            "name": "test node",
+            "tier": "edge_site",
+            "jurisdiction": "de",
+            "ownership_domain": "example",
+            "protections": ("sandbox", "enclave", "homomorphic"),
+            "assurance": "simulated",
+            "runner": self.runner,
+            "engine": "test engine",
+            "capacity": NodeCapacity(
+                workers=1,
+                memory_bytes=2**30,
+                fuel_per_s=10**9,
+                homomorphic_operations_per_s=10**4,
+                link_bytes_per_s=10**8,
+                round_trip_ms=1,
+            ),
+            "prices": self.prices,
+            "policy": OfferPolicy(
+                sensitivity_classes=(
+                    "public",
+                    "internal",
+                    "confidential",
+                    "restricted",
+                ),
+                categories_refused=(),
+                consumers_refused=(),
+            ),
+            "published_at_ms": now_ms(),
+            "valid_until_ms": now_ms() + 3_600_000,
+        }
+        body: StatementBody = OfferStatement(**(values | changes))
+        statement = make_statement(body).signed_by("provider", self.party.key)
+        return statement.signed_by("node", self.node.key)
+
+    def publish_offer(self, **changes: Any) -> Any:
+        self.offer = self.make_offer(**changes)
+        return self.publish(self.offer)
+
+    def publish(self, offer: Statement) -> Any:
+        answer = self.party.post(
+            "/catalog/v0.1/offers", {"statement": statement_json(offer)}
+        )
+        self.beat()
+        return answer
+
+    def beat(self, *leases: Any) -> Any:
+        held = [{"jobId": x["jobId"], "attempt": x["attempt"]} for x in leases]
+        beat = {"commandId": new_identifier("beat"), "leases": held}
+        return self.node.post("/node-agent/v0.1/heartbeats", beat)["lost"]
+
+    def take(self, limit: int = 8, wait_ms: int = 0) -> list[Any]:
+        query = {
+            "commandId": new_identifier("lease"),
+            "limit": limit,
+            "waitMs": wait_ms,
+        }
+        return self.node.post("/node-agent/v0.1/leases", query)["leases"]
+
+    def make_slice(self, lease: Any, **changes: Any) -> dict[str, Any]:
+        usage = changes.pop("usage", Usage(fuel=5_000_000, memory_limit_bytes=2**26))
+        fields = quantity_fields(usage.quantities()) | {
+            "outcome": "succeeded",
+            "input_digest": digest(INPUT),
+            "result_digest": digest(RESULT),
+        }
+        openings = conceal(fields | changes.pop("fields", {}))
+        values = {
+            "job_id": lease["jobId"],
+            "agreement": lease["agreement"],
+            "node": self.node.key.node_id,
+            "consumer": lease["consumer"],
+            "sequence": 0,
+            "finished_at_ms": now_ms(),
+        }
+        key = changes.pop("key", self.node.key)
+        statement = make_statement(SliceStatement(**(values | changes)), openings)
+        return {
+            "jobId": lease["jobId"],
+            "attempt": lease["attempt"],
+            "slice": statement_json(statement.signed_by("node", key)),
+            "openings": openings_json(openings),
+            "result": {"inline": encode_base64(RESULT), "blob": None},
+        }
+
+    def report(self, *slices: dict[str, Any]) -> Any:
+        return self.node.post("/node-agent/v0.1/slices", {"slices": list(slices)})[
+            "jobs"
+        ]
