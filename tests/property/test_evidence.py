@@ -34,7 +34,8 @@ from enclave_sim.attestation.vendor import (
     simulated_chip_id,
 )
 from enclave_sim.channel import PUBLIC_KEY_BYTES, ChannelKey, seal
-from enclave_sim.errors import AttestationError, ChannelError
+from enclave_sim.errors import AttestationError, ChannelError, SealedResultError
+from enclave_sim.sealed_result import parse_sealed_result
 
 NOW_MS = 1_790_000_000_000
 MEASUREMENT = bytes(range(48))
@@ -225,6 +226,14 @@ def test_levels_survive_their_journey(
     assert tcb.reaches(SIMULATED_TCB) == (
         bootloader >= 4 and snp >= 24 and microcode >= 219
     )
+
+
+@given(st.binary(max_size=3000), st.binary(max_size=400))
+def test_result_parser_raises_only_its_error(data: bytes, claim: bytes) -> None:
+    framed = len(claim).to_bytes(4, "big") + claim + data
+    for candidate in (data, framed):
+        with pytest.raises(SealedResultError):
+            parse_sealed_result(candidate)
 
 
 @given(st.binary(max_size=3000), st.binary(max_size=100))
