@@ -4,6 +4,7 @@ A document is refused when a field is missing, unknown, of another type, or out 
 bounds. Field names are snake_case in Python and lowerCamelCase in JSON.
 """
 
+import json
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -64,8 +65,14 @@ class Document(BaseModel):
         Raises:
             EncodingError: The value does not have the form; names each place.
         """
+        # Strict validation of JSON text knows arrays as tuples, which that of Python
+        # values does not.
         try:
-            return cls.model_validate(value, by_alias=True, by_name=False)
+            text = json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise EncodingError("Not JSON.") from error
+        try:
+            return cls.model_validate_json(text, by_alias=True, by_name=False)
         except ValidationError as error:
             raise EncodingError(describe_validation(error)) from error
 

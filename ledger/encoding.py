@@ -11,11 +11,14 @@ import json
 from typing import NoReturn
 
 import rfc8785
+from typing_extensions import TypeAliasType
 
 from ledger.errors import EncodingError
 from ledger.limits import JSON_DEPTH_MAX
 
-Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
+Json = TypeAliasType(
+    "Json", "None | bool | int | str | list[Json] | dict[str, Json]"
+)
 """What our documents are made of: JSON without floating-point numbers."""
 
 

@@ -128,6 +128,10 @@ class Transport:
         call = self._call("POST", path, body=body, content_type="application/json")
         return _parse_answer(self._exchange(call))
 
+    def delete(self, path: str) -> Json:
+        """Delete something; doing it again is harmless."""
+        return _parse_answer(self._exchange(self._call("DELETE", path)))
+
     def put_bytes(
         self,
         path: str,

@@ -43,7 +43,7 @@ Quantities = Mapping[RatingGroup, int]
 class TariffLine(Document):
     """What one payee gets for one unit of one rating group."""
 
-    group: RatingGroup = Field(strict=False)
+    group: RatingGroup
     role: Word
     payee: AccountId
     price_microcredits: PriceMicrocredits

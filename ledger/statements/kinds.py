@@ -103,7 +103,8 @@ class OfferStatement(StatementBody):
     assurance: Word
     """What the node's enclave evidence can show: `none`, `simulated`, `hardware`."""
     runner: Digest384
-    engine: Name
+    engine: str = Field(min_length=1, max_length=1024)
+    """Version and settings of the sandbox engine, which evidence measures."""
     capacity: NodeCapacity
     prices: dict[RatingGroup, PriceMicrocredits]
     policy: OfferPolicy

@@ -63,8 +63,8 @@ def _play(folder: Path, narrator: Narrator) -> bool:
             study = load_study()
         keys = folder / "keys"
         with (
-            Market.open(stage.url, key=keys / "owner.key") as owner,
-            Market.open(stage.url, key=keys / "hospital.key") as hospital,
+            Market.open(stage.url, keys / "owner.key", create_key=True) as owner,
+            Market.open(stage.url, keys / "hospital.key", create_key=True) as hospital,
         ):
             play = Play(stage, narrator, study, owner, hospital)
             open_market(play)

@@ -1,11 +1,15 @@
+import os
+import socket
 import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from enclave_sim.errors import (
+    ChannelError,
     ProcessDiedError,
     ProcessError,
     ProcessTimeoutError,
@@ -18,6 +22,7 @@ from enclave_sim.process import (
     PAYLOADS_MAX,
     ChildProcess,
     ProcessLimits,
+    serve,
 )
 
 LIMITS = ProcessLimits(cpu_s=60, address_space_bytes=2**30, open_files=32)
@@ -132,6 +137,13 @@ def test_module_that_serves_nothing_is_reported() -> None:
         child.call("echo", {}, timeout_s=9)
 
 
+@pytest.mark.slow
+def test_close_kills_child_that_stays() -> None:
+    child = ChildProcess("timeit", limits=LIMITS, arguments=["while 1: pass"])
+    child.close()
+    assert not child.is_alive
+
+
 def make_frame(body: bytes) -> bytes:
     return struct.pack(">Q", len(body)) + body
 
@@ -199,3 +211,42 @@ def test_close_ends_child_and_may_repeat(child: ChildProcess) -> None:
     assert not child.is_alive
     with pytest.raises(ProcessDiedError):
         child.call("echo", {}, timeout_s=9)
+
+
+@pytest.fixture
+def standard_input() -> Iterator[socket.socket]:
+    """The parent's end of a connection whose other end is standard input."""
+    parent, child = socket.socketpair()
+    kept = os.dup(0)
+    os.dup2(child.fileno(), 0)
+    child.close()
+    with parent:
+        yield parent
+    os.dup2(kept, 0)
+    os.close(kept)
+
+
+def test_serve_ends_with_its_parent(standard_input: socket.socket) -> None:
+    limits = make_body(b'{"address_space_bytes":null,"cpu_s":null,"open_files":4096}')
+    calls = [
+        limits,
+        make_body(b'{"header":{"n":1},"operation":"echo"}'),
+        make_body(b'{"header":{},"operation":"refuse"}'),
+        make_body(b'{"header":{},"operation":"stumble"}'),
+    ]
+    standard_input.sendall(b"".join(make_frame(call) for call in calls))
+    standard_input.shutdown(socket.SHUT_WR)
+
+    def refuse(*_arguments: object) -> NoReturn:
+        raise ChannelError("no")
+
+    serve({"echo": lambda header, payloads: (header, payloads), "refuse": refuse})
+    answers = [
+        make_body(b'{"reply":{"n":1}}'),
+        make_body(b'{"code":"CHANNEL.FAILED","message":"no"}'),
+        make_body(
+            b'{"code":"PROCESS.FAILED","message":"KeyError in the child process."}'
+        ),
+    ]
+    expected = b"".join(make_frame(answer) for answer in answers)
+    assert standard_input.recv(4096) == expected

@@ -302,8 +302,11 @@ class AuditedMarket:
             charged_at_ms=START_MS + 20,
         )
         due = [rating.total_microcredits, *rating.by_payee_microcredits.values()]
-        values = {f"amount.{place}": amount for place, amount in enumerate(due)}
-        values = values if rating.total_microcredits else {}
+        postings = changes.get("postings", body.postings)
+        values = {
+            f"amount.{place}": amount
+            for place, (_, amount) in enumerate(zip(postings, due, strict=False))
+        }
         values["total"] = rating.total_microcredits
         job.statements["charge"] = self._add_signed(
             body, changes, {**values, **(amounts or {})}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,31 @@ from ledger.statements.order_terms import (
     WorkloadReference,
 )
 from ledger.statements.statement import Statement, make_statement, parse_statement
+from market.context import Context
 from sdk.transport import Transport
 
 SOURCE = "def double(x):\n    return 2 * x\n"
 INPUT = b"[21]"
 RESULT = b'{"a result": 42}'
+SEALED = b"sealed input"
+EVIDENCE = b"evidence"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MovableClock:
+    """The machine's clock; a test can set it forward for a market and its parties."""
+
+    def __init__(self) -> None:
+        self._offset_ms = 0
+
+    def now_ms(self) -> int:
+        return now_ms() + self._offset_ms
+
+    def advance(self, duration_ms: int) -> None:
+        self._offset_ms += duration_ms
 
 
 @dataclass
@@ -44,10 +65,19 @@ class RunningMarket:
     url: str
     app: FastAPI
     folder: Path
+    clock: MovableClock = field(default_factory=MovableClock)
+
+    @property
+    def context(self) -> Context:
+        return self.app.state.context  # type: ignore[no-any-return]
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Wait for something that another thread or process will bring about."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)
 
 
 def digest(data: bytes) -> str:
@@ -58,13 +88,24 @@ def statement_json(statement: Statement) -> Any:
     return json.loads(statement.entry)
 
 
+def inline(data: bytes) -> dict[str, Any]:
+    return {"inline": encode_base64(data), "blob": None}
+
+
 def openings_json(openings: Openings) -> dict[str, Any]:
     return {name: item.to_json() for name, item in openings.items()}
 
 
 class Party:
-    def __init__(self, url: str, key: PrivateKey | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: PrivateKey | None = None,
+        *,
+        now_ms: Callable[[], int] = now_ms,
+    ) -> None:
         self.key = key or PrivateKey.generate()
+        self.now_ms = now_ms
         self.transport = Transport(url, self.key, now_ms=now_ms)
 
     @property
@@ -83,7 +124,7 @@ class Party:
         body = AccountStatement(
             account=self.account_id,
             public_key=self.key.public.text,
-            registered_at_ms=now_ms(),
+            registered_at_ms=self.now_ms(),
         )
         statement = make_statement(body).signed_by("account", self.key)
         return self.post(
@@ -115,50 +156,51 @@ class Order:
         return self.statement.body.job_id  # type: ignore[attr-defined]
 
     def item(self) -> dict[str, Any]:
-        inline = None if self.input is None else {"inline": encode_base64(self.input)}
         return {
             "order": statement_json(self.statement),
             "openings": openings_json(self.openings),
             "source": self.source,
-            "input": inline and {**inline, "blob": None},
+            "input": None if self.input is None else inline(self.input),
         }
+
+
+LIMITS = JobLimits(
+    fuel=10**9,
+    memory_bytes=2**26,
+    time_ms=1_000,
+    input_bytes=1_000,
+    output_bytes=10_000,
+)
+RECIPIENT = Recipient(
+    public_key=encode_base64(b"k" * 1216), challenge=digest(b"challenge")
+)
+ENCLAVE = {"sensitivity": "confidential", "protection": "enclave"}
+"""A policy whose input is sealed after the node has shown evidence."""
 
 
 class Consumer(Party):
     def make_order(self, **changes: Any) -> Order:
         policy = {"sensitivity": "public", "protection": "sandbox"}
         policy |= changes.pop("policy", {})
-        recipient = None
-        source, data = SOURCE, INPUT
-        if policy["protection"] == "enclave":
-            data = None
-            recipient = Recipient(
-                public_key=encode_base64(b"k" * 1216), challenge=digest(b"challenge")
-            )
+        is_sealed = policy["protection"] == "enclave"
+        source = changes.pop("source", SOURCE)
+        data = changes.pop("data", None if is_sealed else INPUT)
+        workload = changes.pop("workload", None) or WorkloadReference(
+            kind="python_source", content=digest(source.encode()), entry="double"
+        )
         terms = OrderTerms(
-            workload=WorkloadReference(
-                kind="python_source", content=digest(source.encode()), entry="double"
-            ),
+            workload=workload,
             data_policy=DataPolicy(**policy),
-            limits=changes.pop(
-                "limits",
-                JobLimits(
-                    fuel=10**9,
-                    memory_bytes=2**26,
-                    time_ms=1_000,
-                    input_bytes=1_000,
-                    output_bytes=10_000,
-                ),
-            ),
+            limits=changes.pop("limits", LIMITS),
             input=None if data is None else digest(data),
             price_max=changes.pop("price_max", 10**8),
-            recipient=recipient,
+            recipient=changes.pop("recipient", RECIPIENT if is_sealed else None),
         )
         openings = conceal(terms.private_values())
         body = OrderStatement(
             job_id=changes.pop("job_id", new_identifier("job")),
             consumer=changes.pop("consumer", self.account_id),
-            ordered_at_ms=changes.pop("ordered_at_ms", now_ms()),
+            ordered_at_ms=changes.pop("ordered_at_ms", self.now_ms()),
         )
         assert not changes
         statement = make_statement(body, openings).signed_by("consumer", self.key)
@@ -175,6 +217,10 @@ class Consumer(Party):
         query = {"jobIds": [job_id], "waitMs": wait_ms, "limit": 1}
         return self.post("/compute-jobs/v0.1/retrieve-outcomes", query)["jobs"]
 
+    def seal(self, job_id: str, attempt: int = 1, data: bytes = SEALED) -> Any:
+        sealed = {"attempt": attempt, "input": inline(data)}
+        return self.post(f"/compute-jobs/v0.1/jobs/{job_id}/input", sealed)
+
     def countersign(self, job: Any) -> dict[str, Any]:
         statement = parse_statement(canonical_json(job["slice"]))
         signed = statement.signed_by("consumer", self.key)
@@ -186,9 +232,29 @@ class Consumer(Party):
             "dispute": None,
         }
 
+    def dispute(self, job_id: str, reason: str, attempt: int = 1) -> dict[str, Any]:
+        return {
+            "jobId": job_id,
+            "attempt": attempt,
+            "signature": None,
+            "dispute": reason,
+        }
+
     def accept(self, *acceptances: dict[str, Any]) -> Any:
         body = {"acceptances": list(acceptances)}
         return self.post("/compute-jobs/v0.1/acceptances", body)["jobs"]
+
+    def settle(self, job_id: str) -> Any:
+        """Wait for a job's result and sign for it; gives the job as it was reported."""
+        (job,) = self.wait(job_id)
+        (settled,) = self.accept(self.countersign(job))
+        assert settled["state"] == "charged", settled
+        return job
+
+    def receipt(self, job_id: str) -> bytes:
+        return self.transport.get_bytes(
+            f"/compute-jobs/v0.1/jobs/{job_id}/receipt", size_max=2**20
+        )
 
 
 PRICES = {group: 2 for group in RatingGroup if group != RatingGroup.ROYALTY}
@@ -199,10 +265,11 @@ class Provider:
     url: str
     runner: str
     prices: dict[RatingGroup, int] = field(default_factory=lambda: dict(PRICES))
+    now_ms: Callable[[], int] = now_ms
 
     def __post_init__(self) -> None:
-        self.party = Party(self.url)
-        self.node = Party(self.url)
+        self.party = Party(self.url, now_ms=self.now_ms)
+        self.node = Party(self.url, now_ms=self.now_ms)
         self.offer: Statement | None = None
 
     def close(self) -> None:
@@ -245,8 +312,8 @@ class Provider:
                 categories_refused=(),
                 consumers_refused=(),
             ),
-            "published_at_ms": now_ms(),
-            "valid_until_ms": now_ms() + 3_600_000,
+            "published_at_ms": self.now_ms(),
+            "valid_until_ms": self.now_ms() + 3_600_000,
         }
         body: StatementBody = OfferStatement(**(values | changes))
         statement = make_statement(body).signed_by("provider", self.party.key)
@@ -268,20 +335,33 @@ class Provider:
         beat = {"commandId": new_identifier("beat"), "leases": held}
         return self.node.post("/node-agent/v0.1/heartbeats", beat)["lost"]
 
-    def take(self, limit: int = 8, wait_ms: int = 0) -> list[Any]:
+    def take(
+        self, limit: int = 8, wait_ms: int = 0, command_id: str | None = None
+    ) -> list[Any]:
         query = {
-            "commandId": new_identifier("lease"),
+            "commandId": command_id or new_identifier("lease"),
             "limit": limit,
             "waitMs": wait_ms,
         }
         return self.node.post("/node-agent/v0.1/leases", query)["leases"]
 
+    def attest(self, lease: Any, evidence: bytes = EVIDENCE) -> Any:
+        report = {"attempt": lease["attempt"], "evidence": inline(evidence)}
+        path = f"/node-agent/v0.1/leases/{lease['jobId']}/evidence"
+        return self.node.post(path, report)
+
+    def sealed_input(self, lease: Any, wait_ms: int = 0) -> Any:
+        path = f"/node-agent/v0.1/leases/{lease['jobId']}/sealed-input"
+        return self.node.get(path, attempt=lease["attempt"], waitMs=wait_ms)["input"]
+
     def make_slice(self, lease: Any, **changes: Any) -> dict[str, Any]:
         usage = changes.pop("usage", Usage(fuel=5_000_000, memory_limit_bytes=2**26))
+        result = changes.pop("result", RESULT)
+        is_sealed = lease["recipient"] is not None
         fields = quantity_fields(usage.quantities()) | {
             "outcome": "succeeded",
-            "input_digest": digest(INPUT),
-            "result_digest": digest(RESULT),
+            "input_digest": digest(SEALED) if is_sealed else lease["input"]["digest"],
+            "result_digest": digest(result),
         }
         openings = conceal(fields | changes.pop("fields", {}))
         values = {
@@ -290,7 +370,7 @@ class Provider:
             "node": self.node.key.node_id,
             "consumer": lease["consumer"],
             "sequence": 0,
-            "finished_at_ms": now_ms(),
+            "finished_at_ms": self.now_ms(),
         }
         key = changes.pop("key", self.node.key)
         statement = make_statement(SliceStatement(**(values | changes)), openings)
@@ -299,10 +379,14 @@ class Provider:
             "attempt": lease["attempt"],
             "slice": statement_json(statement.signed_by("node", key)),
             "openings": openings_json(openings),
-            "result": {"inline": encode_base64(RESULT), "blob": None},
+            "result": inline(result),
         }
 
     def report(self, *slices: dict[str, Any]) -> Any:
-        return self.node.post("/node-agent/v0.1/slices", {"slices": list(slices)})[
-            "jobs"
-        ]
+        body = {"slices": list(slices)}
+        return self.node.post("/node-agent/v0.1/slices", body)["jobs"]
+
+    def work(self) -> Any:
+        """Take what waits, and report a result for each."""
+        leases = self.take()
+        return self.report(*(self.make_slice(lease) for lease in leases))

@@ -1,0 +1,101 @@
+"""Private fields: a digest opens to one name and one value."""
+
+from typing import Any
+
+import pytest
+
+from ledger.encoding import decode_base64
+from ledger.errors import DisclosureError
+from ledger.statements.disclosure import (
+    SALT_BYTES,
+    Opening,
+    conceal,
+    digest_openings,
+    parse_openings,
+    verify_openings,
+)
+
+SALT = "c2FsdHNhbHRzYWx0c2FsdA=="
+
+
+def test_true_openings_fit() -> None:
+    openings = conceal({"hold": 5, "decision": None})
+    digests = digest_openings(openings)
+    verify_openings(digests, openings, required=digests)
+    verify_openings(digests, {"hold": openings["hold"]}, required=["hold"])
+    verify_openings(digests, {})
+
+
+def test_digest_is_frozen() -> None:
+    """SHA-256 over `sixfold/opening/v1`, a newline, and canonical [salt, name, value].
+
+    The value was computed with hashlib and json from that sentence alone.
+    """
+    assert Opening(salt=SALT, value=5).digest("hold") == (
+        "eYeJFOwn4O8b2r8MlDDSk1nyuYmyiNLwY1xkWZkIU0U="
+    )
+
+
+def test_salts_are_fresh() -> None:
+    one, two = conceal({"hold": 5}), conceal({"hold": 5})
+    assert one["hold"].salt != two["hold"].salt
+    assert len(decode_base64(one["hold"].salt)) == SALT_BYTES
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Opening(salt=SALT, value=6),
+        Opening(salt=SALT, value="5"),
+        Opening(salt=SALT, value=[5]),
+        Opening(salt=SALT.replace("c", "d", 1), value=5),
+    ],
+)
+def test_changed_opening_is_refused(changed: Opening) -> None:
+    digests = digest_openings({"hold": Opening(salt=SALT, value=5)})
+    with pytest.raises(DisclosureError, match="does not fit"):
+        verify_openings(digests, {"hold": changed})
+
+
+def test_opening_under_other_name_is_refused() -> None:
+    opening = Opening(salt=SALT, value=5)
+    digests = {"total": opening.digest("hold")}
+    with pytest.raises(DisclosureError, match="does not fit"):
+        verify_openings(digests, {"total": opening})
+
+
+def test_unknown_field_is_refused() -> None:
+    with pytest.raises(DisclosureError, match="no private field"):
+        verify_openings({}, conceal({"hold": 5}))
+
+
+def test_missing_field_is_refused() -> None:
+    openings = conceal({"hold": 5})
+    with pytest.raises(DisclosureError, match="not opened"):
+        verify_openings(digest_openings(openings), {}, required=["hold"])
+
+
+def test_openings_read_back() -> None:
+    openings = conceal({"hold": 5, "list": [1, None, {"a": "b"}]})
+    value = {name: item.to_json() for name, item in openings.items()}
+    assert parse_openings(value) == openings
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "openings",
+        {"hold": 5},
+        {"hold": {"salt": SALT}},
+        {"hold": {"salt": 5, "value": 5}},
+        {"hold": {"salt": "no base64!", "value": 5}},
+        {"hold": {"salt": SALT, "value": 1.5}},
+        {"hold": {"salt": SALT, "value": 5, "more": 1}},
+        {f"field{place}": {"salt": SALT, "value": 5} for place in range(65)},
+    ],
+)
+def test_malformed_openings_are_refused(value: Any) -> None:
+    with pytest.raises(DisclosureError):
+        parse_openings(value)
