@@ -71,6 +71,10 @@ class Document(BaseModel):
             text = json.dumps(value)
         except (TypeError, ValueError) as error:
             raise EncodingError("Not JSON.") from error
+        return cls._validate(text)
+
+    @classmethod
+    def _validate(cls, text: str | bytes) -> Self:
         try:
             return cls.model_validate_json(text, by_alias=True, by_name=False)
         except ValidationError as error:
@@ -83,7 +87,9 @@ class Document(BaseModel):
         Raises:
             EncodingError: As :func:`ledger.encoding.parse_json`, or not the form.
         """
-        return cls.from_json(parse_json(data, size_max=size_max))
+        # The first is stricter about JSON itself, the second checks the form.
+        parse_json(data, size_max=size_max)
+        return cls._validate(data)
 
 
 def describe_validation(error: ValidationError) -> str:

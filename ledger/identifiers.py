@@ -10,4 +10,6 @@ def new_identifier(prefix: str) -> str:
     Args:
         prefix: 2 to 8 lower-case letters that say what is named.
     """
-    return f"{prefix}_" + base64.b32encode(secrets.token_bytes(13)).decode().lower()[:20]
+    return (
+        f"{prefix}_" + base64.b32encode(secrets.token_bytes(13)).decode().lower()[:20]
+    )

@@ -29,7 +29,7 @@ from market.context import Context, Market
 from market.database import Database
 from market.error_responses import install_error_responses
 from market.identity.routes import router as identity_routes
-from market.identity.service import wallet_of
+from market.identity.service import know_market, wallet_of
 from market.jobs.continuity import charge_unanswered_slices, replace_lost_jobs
 from market.jobs.node_routes import router as node_routes
 from market.jobs.routes import router as job_routes
@@ -181,6 +181,8 @@ class _Running:
         def apply(transaction: Transaction) -> Json:
             _open_accounts(transaction.books, broker)
             if _is_new(transaction.session):
+                # The market's first statement makes it known; it needs no other.
+                know_market(transaction, broker.key.public)
                 body = MarketStatement(
                     market=broker.market,
                     origin=origin,

@@ -4,6 +4,7 @@ Every route but the public ones depends on `Caller`. The signature covers method
 address, query, body and time; the nonce counts once.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -12,13 +13,17 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from ledger.document import Document
+from ledger.encoding import parse_json
 from ledger.errors import EncodingError, RequestError
-from ledger.request_signing import verify_request
+from ledger.request_signing import Refusal, RefusedRequestError, verify_request
 from ledger.signing import PublicKey
 from market.context import Market
 from market.errors import (
     InvalidError,
+    LimitError,
+    MarketError,
     NotFoundError,
+    SlowError,
     TooLargeError,
     UnauthenticatedError,
 )
@@ -27,6 +32,12 @@ JSON_BYTES_MAX = 8 * 2**20
 """256 orders with 16 KiB of payload each, and room."""
 BLOB_BYTES_MAX = 64 * 2**20
 """As `PAYLOAD_BYTES_MAX` of the ledger's order terms."""
+BODY_READ_S_MAX = 120
+"""64 MiB over 5 Mbit/s; slower, a sender would hold memory for too long."""
+NOT_STRICT_JSON = (
+    "The body is not strict JSON: UTF-8, no key twice in an object, whole numbers "
+    "within 2**53 - 1, at most 16 levels."
+)
 
 DocumentType = TypeVar("DocumentType", bound=Document)
 
@@ -55,7 +66,12 @@ class Caller:
             InvalidError: It is not strict JSON of this form.
         """
         try:
-            return form.from_bytes(self.body, size_max=JSON_BYTES_MAX)
+            value = parse_json(self.body, size_max=JSON_BYTES_MAX)
+        except EncodingError as error:
+            # The parser's own words may quote the payload.
+            raise InvalidError(NOT_STRICT_JSON) from error
+        try:
+            return form.from_json(value)
         except EncodingError as error:
             raise InvalidError(str(error)) from error
 
@@ -63,9 +79,10 @@ class Caller:
 def _authenticate(size_max: int) -> Callable[..., object]:
     async def authenticate(request: Request, market: Market) -> Caller:
         body = await _read_body(request, size_max)
-        url = market.public_url + request.url.path
-        if request.url.query:
-            url += "?" + request.url.query
+        # As they arrived: what a framework has decoded is not what was signed.
+        path, query = request.scope["raw_path"], request.scope["query_string"]
+        target = path + b"?" + query if query else path
+        url = market.public_url + target.decode("latin-1")
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in request.headers.raw
@@ -82,19 +99,30 @@ def _authenticate(size_max: int) -> Callable[..., object]:
                 return await run_in_threadpool(verify)
             return verify()
         except RequestError as error:
-            raise UnauthenticatedError(str(error)) from error
+            raise _refusal(error) from error
 
     return authenticate
+
+
+def _refusal(error: RequestError) -> MarketError:
+    reason = error.reason if isinstance(error, RefusedRequestError) else None
+    if reason is Refusal.WINDOW_FULL:
+        return LimitError(str(error))
+    return UnauthenticatedError(str(error))
 
 
 async def _read_body(request: Request, size_max: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > size_max:
-            raise TooLargeError(f"A body has at most {size_max} bytes here.")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_READ_S_MAX):
+            async for part in request.stream():
+                size += len(part)
+                if size > size_max:
+                    raise TooLargeError(f"A body has at most {size_max} bytes here.")
+                parts.append(part)
+    except TimeoutError:
+        raise SlowError(f"A body arrives within {BODY_READ_S_MAX} s.") from None
     return b"".join(parts)
 
 
@@ -105,15 +133,15 @@ Uploader = Annotated[Caller, Depends(_authenticate(BLOB_BYTES_MAX))]
 
 
 async def _node_of(caller: SignedCaller, market: Market) -> "NodeCaller":
-    if market.broker.fleet.offer_of(caller.node_id) is None:
-        raise NotFoundError("This node has no live offer here.")
+    if not market.broker.fleet.knows(caller.node_id):
+        raise NotFoundError("No offer was ever published for this node.")
     market.broker.fleet.seen(caller.node_id, market.clock.now_ms())
     return NodeCaller(caller)
 
 
 @dataclass(frozen=True)
 class NodeCaller:
-    """A caller that is a node with a live offer; calling counts as a sign of life."""
+    """A caller that was offered as a node; calling counts as a sign of life."""
 
     caller: Caller
 

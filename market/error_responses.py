@@ -34,6 +34,9 @@ def install_error_responses(app: FastAPI) -> None:
     app.exception_handler(EnclaveError)(_refuse)
     app.exception_handler(RequestValidationError)(_refuse_validation)
     app.exception_handler(HTTPException)(_refuse_http)
+    # A path that is almost right is unknown: a redirect could not be followed with
+    # the same signature.
+    app.router.redirect_slashes = False
 
 
 def error_body(error: MarketError) -> dict[str, object]:
@@ -75,7 +78,9 @@ async def _refuse_validation(_request: Request, error: Exception) -> Response:
 async def _refuse_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "INVALID_ARGUMENT")
-    return _answer(error.status_code, code, str(error.detail))
+    answer = _answer(error.status_code, code, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _answer(status: int, code: str, message: str) -> Response:

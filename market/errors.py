@@ -5,6 +5,7 @@ MarketError
     UnauthenticatedError    401 UNAUTHENTICATED       signature, nonce or key
     ForbiddenError          403 PERMISSION_DENIED     known, and may not do this
     NotFoundError           404 NOT_FOUND             none that this caller may see
+    SlowError               408 REQUEST_TIMEOUT       the body took too long
     ConflictError           409 ABORTED               same id, other payload
     StateError              409 INCOMPATIBLE_STATE    well formed, but not now
         LeaseLostError      409 NODE_AGENT.LEASE_LOST another attempt holds the job
@@ -54,6 +55,13 @@ class NotFoundError(MarketError):
 
     status = 404
     code = "NOT_FOUND"
+
+
+class SlowError(MarketError):
+    """The request's body did not arrive in time."""
+
+    status = 408
+    code = "REQUEST_TIMEOUT"
 
 
 class ConflictError(MarketError):

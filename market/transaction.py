@@ -6,18 +6,19 @@ of the fleet) happens only once the batch is on disk.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
-from sqlalchemy import insert
-from sqlmodel import Session
+from sqlalchemy import insert, inspect, tuple_
+from sqlmodel import Session, SQLModel, select
 
 from ledger.books.books import Books
 from ledger.encoding import canonical_json
 from ledger.log.log import Batch
 from ledger.statements.disclosure import Opening
 from ledger.statements.statement import Statement
-from market.models import StatementParty, StatementRecord
+from market.models import CommandRecord, StatementParty, StatementRecord
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Savepoint:
     records: int
     parties: int
     effects: int
+    undos: int
+    books: int
+
+
+Row = TypeVar("Row", bound=SQLModel)
+RowKey = tuple[type[SQLModel], tuple[str, ...]]
+"""A table and the primary key of one of its rows."""
 
 
 class Transaction:
@@ -41,6 +49,40 @@ class Transaction:
         self._records: list[dict[str, object]] = []
         self._parties: list[dict[str, object]] = []
         self._effects: list[Callable[[], None]] = []
+        self._undos: list[Callable[[], object]] = []
+        self._rows: dict[RowKey, SQLModel | None] = {}
+        self._answers: list[dict[str, object]] = []
+
+    def prefetch(self, keys: Iterable[RowKey]) -> None:
+        """Read many rows with one query for each table, for `find` to find them."""
+        wanted: dict[type[SQLModel], list[tuple[str, ...]]] = {}
+        for table, key in dict.fromkeys(keys):
+            if (table, key) not in self._rows:
+                self._rows[table, key] = None
+                wanted.setdefault(table, []).append(key)
+        for table, missing in wanted.items():
+            columns = inspect(table).primary_key
+            query = select(table).where(tuple_(*columns).in_(missing))
+            # Nothing that waits to be flushed is among them: `add` would know it.
+            with self.session.no_autoflush:
+                rows = self.session.exec(query).all()
+            for row in rows:
+                key = tuple(getattr(row, column.name) for column in columns)
+                self._rows[table, key] = row
+
+    def find(self, table: type[Row], *key: str) -> Row | None:
+        """The row with this primary key, read at most once in a transaction."""
+        if (table, key) not in self._rows:
+            self.prefetch([(table, key)])
+        return cast("Row | None", self._rows[table, key])
+
+    def add(self, row: SQLModel) -> None:
+        """Insert a new row; `find` sees it from now on."""
+        columns = inspect(type(row)).primary_key
+        key = tuple(getattr(row, column.name) for column in columns)
+        self.session.add(row)
+        self._rows[type(row), key] = row
+        self._undos.append(lambda: self._rows.pop((type(row), key), None))
 
     def record(
         self,
@@ -74,9 +116,33 @@ class Transaction:
         )
         return index
 
+    def keep_answer(
+        self, party: str, command_id: str, payload_hash: bytes, answer: str
+    ) -> None:
+        """Remember a command that took effect; the last thing that it does."""
+        record = CommandRecord(
+            party=party,
+            command_id=command_id,
+            payload_hash=payload_hash,
+            answer=answer,
+        )
+        self._answers.append(record.model_dump())
+        self._rows[CommandRecord, (party, command_id)] = record
+
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Do something once this command is durable; it must not fail."""
         self._effects.append(effect)
+
+    def at_once(self, effect: Callable[[], None], *, undo: Callable[[], None]) -> None:
+        """Change a view in memory that the rest of the batch must see already.
+
+        Args:
+            effect: Done now; it must not fail.
+            undo: Done if this command is rolled back. If the commit fails, all views
+                are read anew.
+        """
+        effect()
+        self._undos.append(undo)
 
     def savepoint(self) -> Savepoint:
         """Remember how far the batch has come."""
@@ -85,27 +151,41 @@ class Transaction:
             len(self._records),
             len(self._parties),
             len(self._effects),
+            len(self._undos),
+            self.books.mark(),
         )
 
     def rollback_to(self, savepoint: Savepoint) -> None:
         """Forget what was recorded since; the database has its own savepoint."""
         self._batch.rollback_to(savepoint.log_mark)
+        self.books.rollback_to(savepoint.books)
         del self._records[savepoint.records :]
         del self._parties[savepoint.parties :]
         del self._effects[savepoint.effects :]
+        while len(self._undos) > savepoint.undos:
+            self._undos.pop()()
+
+    def abandon(self) -> None:
+        """Take back what was changed in memory; the database rolls back by itself."""
+        while self._undos:
+            self._undos.pop()()
 
     def finish(self) -> None:
         """Insert what was recorded and move the log's head, just before commit."""
+        self.session.flush()
+        self.books.flush()
         self._batch.finish(self.session)
+        if self._answers:
+            self.session.execute(insert(CommandRecord), self._answers)
         if self._records:
             self.session.execute(insert(StatementRecord), self._records)
         if self._parties:
             self.session.execute(insert(StatementParty), self._parties)
 
-    def run_effects(self) -> None:
-        """Do what commands asked for, after the commit."""
-        for effect in self._effects:
-            effect()
+    @property
+    def effects(self) -> Sequence[Callable[[], None]]:
+        """What commands asked for, to be done after the commit."""
+        return tuple(self._effects)
 
 
 def load_openings(text: str) -> dict[str, Opening]:

@@ -19,11 +19,10 @@ import json
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from enclave_sim.errors import EnclaveError
 from ledger.encoding import Json, canonical_json
@@ -39,7 +38,7 @@ from market.errors import (
 )
 from market.models import CommandRecord
 from market.refusals import refusal_of
-from market.transaction import Transaction
+from market.transaction import RowKey, Transaction
 
 COMMANDS_PER_COMMIT_MAX = 512
 """More would make the first caller wait for the last without saving much."""
@@ -59,6 +58,8 @@ class Command:
     """What the id stands for; only its hash is kept."""
     apply: Callable[[Transaction], Json]
     """Does it. None means that there was nothing to do, and is not kept."""
+    reads: tuple[RowKey, ...] = ()
+    """Rows that it will look for, so that those of a batch are read together."""
 
 
 Outcome = Json | MarketError
@@ -74,11 +75,18 @@ class _Request:
 
 @dataclass(frozen=True)
 class WriterHooks:
-    """What follows a batch, in the writer's thread; must not raise."""
+    """What follows a batch, in the writer's thread."""
 
     committed: Callable[[], None]
     failed: Callable[[], None]
-    """Nothing of the batch took effect; views in memory must be read again."""
+    """Views in memory may differ from the database and must be read again."""
+
+
+class _RefusedError(Exception):
+    """A command was refused in a batch that has no savepoints."""
+
+
+_Run = Callable[[Transaction, Command], Outcome]
 
 
 class Writer:
@@ -162,63 +170,106 @@ class Writer:
 
     def _commit(self, requests: list[_Request]) -> None:
         try:
-            with self._database.writing() as session:
-                transaction = Transaction(
-                    session, self._log.begin(session), now_ms=self._clock.now_ms()
-                )
-                results = [
-                    [_run_command(transaction, command) for command in request.commands]
-                    for request in requests
-                ]
-                transaction.finish()
-        except (SQLAlchemyError, LedgerError) as error:
+            try:
+                transaction, results = self._run_batch(requests, _run_plainly)
+            except _RefusedError:
+                # Savepoints cost as much as the work itself, and are needed only
+                # where a command must be taken back alone.
+                transaction, results = self._run_batch(requests, _run_in_savepoint)
+        except Exception as error:
+            # Whatever it was, callers must hear of it and the next batch must run.
             logger.exception("A batch of %d requests did not commit.", len(requests))
-            self._hooks.failed()
+            self._guard(self._hooks.failed)
             for request in requests:
                 refusal = UnavailableError("The market could not store this; retry.")
                 refusal.__cause__ = error
                 request.future.set_exception(refusal)
             return
         # From here on everything in the batch is durable and may be promised.
-        transaction.run_effects()
+        done = [self._guard(effect) for effect in transaction.effects]
+        if not all(done):
+            self._guard(self._hooks.failed)
         for request, result in zip(requests, results, strict=True):
             request.future.set_result(result)
-        self._hooks.committed()
+        self._guard(self._hooks.committed)
+
+    def _run_batch(
+        self, requests: list[_Request], run: _Run
+    ) -> tuple[Transaction, list[list[Outcome]]]:
+        with self._database.writing() as session:
+            transaction = Transaction(
+                session, self._log.begin(session), now_ms=self._clock.now_ms()
+            )
+            transaction.prefetch(_rows_read(requests))
+            try:
+                results = [
+                    [_run_once(transaction, command, run) for command in item.commands]
+                    for item in requests
+                ]
+                transaction.finish()
+            except BaseException:
+                transaction.abandon()
+                raise
+        return transaction, results
+
+    def _guard(self, follow_up: Callable[[], None]) -> bool:
+        try:
+            follow_up()
+        except Exception:
+            # The batch is decided; what follows it must not stop the writer.
+            logger.exception("What follows a batch has failed.")
+            return False
+        return True
 
 
-def _run_command(transaction: Transaction, command: Command) -> Outcome:
+def _rows_read(requests: Sequence[_Request]) -> Iterator[RowKey]:
+    for request in requests:
+        for command in request.commands:
+            yield CommandRecord, (command.party, command.command_id)
+            yield from command.reads
+
+
+def _run_once(transaction: Transaction, command: Command, run: _Run) -> Outcome:
     payload_hash = hashlib.sha256(canonical_json(command.payload)).digest()
-    known = transaction.session.get(CommandRecord, (command.party, command.command_id))
+    known = transaction.find(CommandRecord, command.party, command.command_id)
     if known is not None:
         if known.payload_hash != payload_hash:
             return ConflictError("This id was used before with another payload.")
         return json.loads(known.answer)  # type: ignore[no-any-return]
+    answer = run(transaction, command)
+    if answer is not None and not isinstance(answer, MarketError):
+        transaction.keep_answer(
+            command.party,
+            command.command_id,
+            payload_hash,
+            canonical_json(answer).decode(),
+        )
+    return answer
+
+
+def _run_plainly(transaction: Transaction, command: Command) -> Outcome:
+    try:
+        return command.apply(transaction)
+    except OperationalError:
+        raise
+    except Exception as error:
+        raise _RefusedError from error
+
+
+def _run_in_savepoint(transaction: Transaction, command: Command) -> Outcome:
     mark = transaction.savepoint()
     try:
         with transaction.session.begin_nested():
-            answer = command.apply(transaction)
-            if answer is not None:
-                _keep_answer(transaction, command, payload_hash, answer)
+            return command.apply(transaction)
     except (MarketError, LedgerError, EnclaveError) as error:
         transaction.rollback_to(mark)
         return refusal_of(error)
+    except OperationalError:
+        # SQLite may have ended the whole transaction, as it does when the disk is
+        # full: what the next commands did would be stored without their statements.
+        raise
     except Exception:
         # A fault of ours in one command must not take the others' commit along.
         transaction.rollback_to(mark)
         logger.exception("Command %s of %s failed.", command.command_id, command.party)
         return MarketError("The market could not do this; it has been noted.")
-    return answer
-
-
-def _keep_answer(
-    transaction: Transaction, command: Command, payload_hash: bytes, answer: Json
-) -> None:
-    transaction.session.execute(
-        insert(CommandRecord),
-        {
-            "party": command.party,
-            "command_id": command.command_id,
-            "payload_hash": payload_hash,
-            "answer": canonical_json(answer).decode(),
-        },
-    )

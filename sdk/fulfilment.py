@@ -97,23 +97,27 @@ class Fulfilment:
         self._flying: dict[str, _Flight] = {}
         self._results: dict[int, Ended] = {}
         self._has_failed = False
+        self._interruption: Exception | None = None
 
     def run(self, works: Iterable[Work]) -> list[Ended]:
         """Carry jobs through until all have ended.
 
-        Once one has failed no more are ordered; those in flight are still finished,
-        for they are paid for.
+        Once one has failed, or a work cannot be made, no more are ordered; those in
+        flight are still finished, for they are paid for.
 
         Returns:
             What came of the jobs that were ordered, in order.
 
         Raises:
             SdkError: The market cannot be reached, or answers out of form.
+            Exception: Whatever `works` raised, after the jobs before it have ended.
         """
         waiting = enumerate(works)
         while True:
             self._place(waiting)
             if not self._flying:
+                if self._interruption is not None:
+                    raise self._interruption
                 return [self._results[place] for place in sorted(self._results)]
             verdicts = [
                 verdict
@@ -128,7 +132,8 @@ class Fulfilment:
         while not self._has_failed and len(self._flying) <= self._flying_max - refill:
             items: list[Json] = []
             sent_bytes = uploaded_bytes = 0
-            for place, work in waiting:
+            while (found := self._next(waiting)) is not None:
+                place, work = found
                 item = self._item(work)
                 items.append(item)
                 sent_bytes += _request_bytes(work)
@@ -144,6 +149,13 @@ class Fulfilment:
             if not items:
                 return
             self._order(items)
+
+    def _next(self, waiting: Iterator[tuple[int, Work]]) -> tuple[int, Work] | None:
+        try:
+            return next(waiting, None)
+        except Exception as error:  # noqa: BLE001 - raised once nothing is in flight
+            self._interruption = error
+            return None
 
     def _item(self, work: Work) -> dict[str, Json]:
         data = work.order.draft.input

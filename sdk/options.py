@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from enclave_sim.errors import LimitsError
 from enclave_sim.sandbox.limits import Limits
 from ledger.document import describe_validation
+from ledger.limits import AMOUNT_MICROCREDITS_MAX
 from ledger.statements.order_terms import (
     Assurance,
     DataPolicy,
@@ -24,7 +25,7 @@ from ledger.statements.order_terms import (
 from sdk.errors import InputError
 
 PRICE_MAX_MICROCREDITS = 10**6
-"""One credit: about twenty times what the default limits cost on a dear node."""
+"""One credit: five times what the default limits cost on the dearest tier."""
 
 TIMEOUT_S = 120.0
 """Several placements of a default job, one after another, still fit into it."""
@@ -81,7 +82,7 @@ class OffloadOptions(JobOptions, total=False):
     protection: Protection
     """`sandbox` or `enclave`; by default what the sensitivity asks for."""
     fuel: int
-    """Units of work, about 10**9 a second; 10**10 by default."""
+    """Units of work, about 10**9 a second; 2 * 10**10 by default."""
     memory_bytes: int
     """Memory of the run; 256 MiB by default."""
     time_ms: int
@@ -107,7 +108,7 @@ class JobPlan:
         """
         price = options.get("price_max_microcredits", PRICE_MAX_MICROCREDITS)
         timeout_s = options.get("timeout_s", TIMEOUT_S)
-        if type(price) is not int or price < 0:
+        if type(price) is not int or not 0 <= price <= AMOUNT_MICROCREDITS_MAX:
             raise InputError("The highest price is a whole number of micro-credits.")
         if not timeout_s > 0:
             raise InputError("The timeout is a number of seconds above 0.")

@@ -7,6 +7,7 @@ the input is sealed to the key that the evidence vouches for (step 7).
 
 import json
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from enclave_sim.attestation import (
     HARDWARE_ROOTS,
@@ -247,7 +248,11 @@ def read_value(result: bytes) -> object:
         JobDisputedError: It is no JSON.
     """
     try:
-        return json.loads(result)
+        return json.loads(result, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         message = "The result is not JSON, which every function returns."
         raise JobDisputedError("result_invalid", message) from error
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")

@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 
+from enclave_sim.sandbox.limits import SOURCE_BYTES_MAX
 from sdk.errors import SourceError
-
-SOURCE_CHARACTERS_MAX = 256 * 2**10
-"""The market takes no more; a function of this size is a program."""
 
 FILE_BYTES_MAX = 16 * 2**20
 """A file that a person wrote is far smaller."""
@@ -111,10 +109,11 @@ def _make(
     # As Python counts lines; `splitlines` would also break at form feeds and others.
     own = list(io.StringIO(text, newline=None))[node.lineno - 1 : node.end_lineno]
     text = _HEADER + "".join(own).rstrip() + "\n"
-    if len(text) > SOURCE_CHARACTERS_MAX:
+    size_bytes = len(text.encode("utf-8", "surrogatepass"))
+    if size_bytes > SOURCE_BYTES_MAX:
         raise SourceError(
-            f"{node.name} has {len(text)} characters; at most {SOURCE_CHARACTERS_MAX} "
-            "can be sent. Pass its data as arguments."
+            f"{node.name} has {size_bytes} bytes; at most {SOURCE_BYTES_MAX} can be "
+            "sent. Pass its data as arguments."
         )
     _check_names(node)
     return FunctionSource(text, node.name, file_name, first_line)

@@ -58,19 +58,17 @@ RECEIPT_BYTES_MAX = PROOF_BYTES_MAX
 
 VERSION = 1
 
-PROVED = (
-    "Proved: the log has recorded this charge for good; consumer, node and market "
-    "signed what it rests on; and it is what the agreed prices make of the usage."
+MEANING = (
+    "This proves that the log recorded the charge, that {signers} signed what it rests "
+    "on, and that it is what the agreed prices make of the usage; it does not prove "
+    "that the node computed rightly or measured honestly, that nobody else saw the "
+    "data, or that the log shows everybody the same history."
 )
-PROVED_BY_TIMEOUT = (
-    "Proved: the log has recorded this charge for good; node and market signed what "
-    "it rests on, while the consumer let the agreed time run out; and it is what the "
-    "agreed prices make of the usage."
-)
-NOT_PROVED = (
-    "Not proved: that the node computed rightly or measured honestly, that nobody "
-    "else saw the data, and that the log shows everybody the same history."
-)
+SIGNERS = {
+    "countersigned": "consumer, node and market",
+    "timeout": "node and market (the consumer let the agreed time run out)",
+}
+"""Who stands behind a charge, by how its slice was accepted."""
 
 _Body = TypeVar("_Body", bound=StatementBody)
 
@@ -111,9 +109,8 @@ class VerifiedReceipt:
 
     @property
     def meaning(self) -> str:
-        """What the receipt proves and what it does not, in two sentences."""
-        is_timeout = self.acceptance == "timeout"
-        return f"{PROVED_BY_TIMEOUT if is_timeout else PROVED} {NOT_PROVED}"
+        """What the receipt proves and what it does not, in one sentence."""
+        return MEANING.format(signers=SIGNERS[self.acceptance])
 
     def to_json(self) -> dict[str, Json]:
         """The receipt's facts as plain JSON."""

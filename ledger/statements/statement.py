@@ -16,7 +16,6 @@ from ledger.encoding import (
     canonical_json,
     decode_base64,
     encode_base64,
-    parse_json,
 )
 from ledger.errors import EncodingError, StatementError
 from ledger.limits import STATEMENT_BYTES_MAX
@@ -142,7 +141,7 @@ def parse_statement(entry: bytes) -> Statement:
             break the kind's schema.
     """
     try:
-        envelope = _Envelope.from_json(parse_json(entry, size_max=STATEMENT_BYTES_MAX))
+        envelope = _Envelope.from_bytes(entry, size_max=STATEMENT_BYTES_MAX)
         kind = KINDS.get(envelope.kind)
         if kind is None or envelope.version != VERSION:
             raise StatementError(f"Unknown kind {envelope.kind} {envelope.version}.")

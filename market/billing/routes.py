@@ -18,6 +18,7 @@ from market.billing.service import (
     top_up,
 )
 from market.context import Market
+from market.identity.service import require_account
 from market.writer import Command
 
 router = APIRouter(prefix="/billing/v0.1", tags=["billing"])
@@ -29,7 +30,7 @@ async def create_top_up(caller: SignedCaller, market: Market) -> Json:
     wish = caller.parse(TopUp)
     command = Command(
         party=caller.account_id,
-        command_id=wish.transfer_id,
+        command_id=f"top-up/{wish.transfer_id}",
         payload=wish.to_json(),
         apply=lambda transaction: top_up(
             transaction, market.broker, caller.account_id, wish
@@ -43,6 +44,7 @@ async def get_balance(caller: SignedCaller, market: Market) -> Json:
     """The caller's money: posted, held, free, and how many jobs are open."""
 
     def read(session: Session) -> Json:
+        require_account(session, caller.account_id)
         books = Books(session, now_ms=market.clock.now_ms())
         return {
             **balance(books, caller.account_id),

@@ -7,18 +7,24 @@ from sqlmodel import Session, col, func, select
 from ledger.books.books import Books
 from ledger.document import Document, Identifier, Microcredits
 from ledger.encoding import Json
+from ledger.limits import AMOUNT_MICROCREDITS_MAX
 from ledger.statements.disclosure import conceal
 from ledger.statements.kinds import TopUpStatement
 from ledger.statements.statement import make_statement
 from market.broker import Broker
-from market.errors import InvalidError
+from market.errors import InvalidError, StateError
 from market.identity.service import require_account, wallet_of
-from market.jobs.models import FINAL_STATES, Job, JobCharge
+from market.jobs.models import FINAL_STATES, Job, JobCharge, JobEarning
 from market.models import StatementParty, StatementRecord
 from market.transaction import Transaction
 
-TOP_UP_MICROCREDITS_MAX = 10**15
-"""A thousand million credits; more is a slip of the pen."""
+TOP_UP_MICROCREDITS_MAX = 10**12
+"""A million credits; more is a slip of the pen."""
+WALLET_MICROCREDITS_MAX = AMOUNT_MICROCREDITS_MAX
+"""A top-up fills a wallet no further, so that its balance stays exact in JSON."""
+CREDIT_MICROCREDITS_MAX = 2**62
+"""Development credit in all: the sums in the books have 64 bits with their sign."""
+ROWS_READ_AT_ONCE = 1000
 INVOICE_LINES_MAX = 10_000
 """Lines of one answer; the sums cover all charges."""
 DISCLOSURES_PER_PAGE_MAX = 1000
@@ -37,8 +43,9 @@ def top_up(
     """Credit a wallet with development credit, which stands for money.
 
     Raises:
-        InvalidError: The amount is not from 1 to 10**15 micro-credits.
+        InvalidError: The amount is not from 1 to 10**12 micro-credits.
         ForbiddenError: The account is not registered.
+        StateError: The wallet is full, or the market has given all that it can.
         TransferError: The transfer id was used before.
     """
     require_account(transaction.session, account_id)
@@ -47,6 +54,7 @@ def top_up(
         raise InvalidError(
             f"A top-up is from 1 to {TOP_UP_MICROCREDITS_MAX} micro-credits."
         )
+    _check_room(transaction.books, broker, account_id, amount)
     body = TopUpStatement(
         market=broker.market,
         transfer_id=wish.transfer_id,
@@ -69,6 +77,15 @@ def top_up(
     return {"transferId": body.transfer_id, **balance(transaction.books, account_id)}
 
 
+def _check_room(books: Books, broker: Broker, account_id: str, amount: int) -> None:
+    wallet = books.balance(wallet_of(account_id)).posted_microcredits
+    if wallet + amount > WALLET_MICROCREDITS_MAX:
+        raise StateError(f"A wallet has at most {WALLET_MICROCREDITS_MAX} in it.")
+    given = -books.balance(broker.development_credit).posted_microcredits
+    if given + amount > CREDIT_MICROCREDITS_MAX:
+        raise StateError("This market has given all the development credit it can.")
+
+
 def balance(books: Books, account_id: str) -> dict[str, Json]:
     """What an account has, what of it is held, and what is free."""
     wallet = books.balance(wallet_of(account_id))
@@ -86,17 +103,22 @@ def invoice(session: Session, account_id: str) -> dict[str, Json]:
         select(JobCharge)
         .where(JobCharge.consumer == account_id)
         .order_by(col(JobCharge.charged_at_ms), col(JobCharge.job_id))
-    ).all()
+        .execution_options(yield_per=ROWS_READ_AT_ONCE)
+    )
     by_group: dict[str, int] = {}
     by_payee: dict[str, int] = {}
+    lines: list[Json] = []
+    count, total = 0, 0
     for charge in charges:
         _add(by_group, json.loads(charge.by_group))
         _add(by_payee, json.loads(charge.by_payee))
-    lines: list[Json] = [_line(charge) for charge in charges[:INVOICE_LINES_MAX]]
+        count, total = count + 1, total + charge.total_microcredits
+        if count <= INVOICE_LINES_MAX:
+            lines.append(_line(charge))
     return {
         "accountId": account_id,
-        "totalMicrocredits": sum(charge.total_microcredits for charge in charges),
-        "jobs": len(charges),
+        "totalMicrocredits": total,
+        "jobs": count,
         "byGroup": dict(by_group),
         "byPayee": dict(by_payee),
         "lines": lines,
@@ -105,23 +127,23 @@ def invoice(session: Session, account_id: str) -> dict[str, Json]:
 
 def earnings(session: Session, account_id: str) -> dict[str, Json]:
     """What an account earned as provider, by node, and as owner of workloads."""
-    by_node: dict[str, Json] = {}
-    as_owner = 0
-    query = select(JobCharge).where(
-        col(JobCharge.by_payee).contains(f'"{account_id}"', autoescape=True)
+    earned = func.sum(col(JobEarning.amount_microcredits))
+    query = (
+        select(JobEarning.node, func.count(), earned)
+        .where(JobEarning.payee == account_id)
+        .group_by(col(JobEarning.node))
+        .order_by(col(JobEarning.node))
     )
-    for charge in session.exec(query):
-        earned = json.loads(charge.by_payee).get(account_id, 0)
-        if charge.provider != account_id:
-            as_owner += earned
-            continue
-        row = by_node.setdefault(charge.node, {"jobs": 0, "earnedMicrocredits": 0})
-        assert isinstance(row, dict)
-        _add(row, {"jobs": 1, "earnedMicrocredits": earned})  # type: ignore[arg-type]
+    sums = {node: (jobs, amount) for node, jobs, amount in session.exec(query)}
+    _, royalties = sums.pop(None, (0, 0))
+    by_node: dict[str, Json] = {
+        str(node): {"jobs": jobs, "earnedMicrocredits": amount}
+        for node, (jobs, amount) in sums.items()
+    }
     return {
         "accountId": account_id,
         "byNode": by_node,
-        "royaltiesMicrocredits": as_owner,
+        "royaltiesMicrocredits": royalties,
     }
 
 

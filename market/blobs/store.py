@@ -11,6 +11,8 @@ from market.errors import InvalidError, NotFoundError
 INLINE_BYTES_MAX = 64 * 2**10
 """Payloads up to this size travel and rest with their job; larger ones are blobs."""
 
+_UNFINISHED = "unfinished-"
+
 
 class BlobStore:
     """Content-addressed files. Writing is atomic; reading checks the digest."""
@@ -18,17 +20,22 @@ class BlobStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob(f"{_UNFINISHED}*"):
+            unfinished.unlink()
 
     def put(self, data: bytes) -> str:
         """Keep bytes; returns their SHA-256 in base64."""
         digest = payload_digest(data)
         path = self._path(digest)
         if not path.exists():
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+            with tempfile.NamedTemporaryFile(
+                dir=self._folder, prefix=_UNFINISHED, delete=False
+            ) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(file.name).rename(path)
+            _sync_folder(self._folder)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -48,6 +55,15 @@ class BlobStore:
     def _path(self, digest: str) -> Path:
         raw = decode_base64(digest, size=32)
         return self._folder / raw.hex()
+
+
+def _sync_folder(folder: Path) -> None:
+    # Else a power failure could take the new name along, though not the bytes.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def payload_digest(data: bytes) -> str:

@@ -1,7 +1,7 @@
 """Offers of nodes: published, replaced, withdrawn, listed."""
 
 from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from ledger.charging.tariff import RatingGroup
 from ledger.encoding import Json
@@ -50,7 +50,11 @@ def publish_offer(
     if session.get(Offer, body.offer_id) is not None:
         raise InvalidError("This offer id is taken.")
     earlier = session.exec(
-        select(Offer).where(Offer.node == body.node, Offer.live)
+        select(Offer).where(
+            Offer.node == body.node,
+            Offer.live,
+            col(Offer.valid_until_ms) > transaction.now_ms,
+        )
     ).first()
     if earlier is not None and earlier.provider != body.provider:
         raise InvalidError("The node belongs to another provider.")
@@ -89,14 +93,22 @@ def withdraw_offer(
 
 
 def list_offers(
-    session: Session, broker: Broker, *, provider: str | None, now_ms: int
-) -> list[dict[str, Json]]:
-    """Live offers with what the market sees of their nodes."""
-    query = select(Offer).where(Offer.live).order_by(col(Offer.offer_id))
+    session: Session,
+    broker: Broker,
+    *,
+    provider: str | None,
+    now_ms: int,
+    page: int,
+    per_page: int,
+) -> tuple[list[Json], int]:
+    """A page of live offers with what the market sees of their nodes; and the count."""
+    valid = [col(Offer.live), col(Offer.valid_until_ms) > now_ms]
     if provider is not None:
-        query = query.where(Offer.provider == provider)
-    result: list[dict[str, Json]] = []
-    for offer in session.exec(query):
+        valid.append(col(Offer.provider) == provider)
+    total = session.exec(select(func.count()).select_from(Offer).where(*valid)).one()
+    query = select(Offer).where(*valid).order_by(col(Offer.offer_id))
+    result: list[Json] = []
+    for offer in session.exec(query.offset((page - 1) * per_page).limit(per_page)):
         body = parse_statement(offer.entry).body
         silent_ms = broker.fleet.silent_ms(offer.node, now_ms)
         result.append(
@@ -107,7 +119,7 @@ def list_offers(
                 "jobs": broker.fleet.jobs_of(offer.node),
             }
         )
-    return result
+    return result, total
 
 
 def _check_values(body: OfferStatement, now_ms: int) -> None:

@@ -17,6 +17,7 @@ from market.catalog.workloads import (
 )
 from market.context import Market
 from market.errors import InvalidError, NotFoundError
+from market.pagination import PER_PAGE_MAX, Page, PerPage, pagination_json
 from market.writer import Command
 
 router = APIRouter(prefix="/catalog/v0.1", tags=["catalog"])
@@ -42,7 +43,7 @@ async def create_offer(caller: SignedCaller, market: Market) -> Json:
     statement = _own_statement(publication.statement, "provider", caller.account_id)
     command = Command(
         party=caller.account_id,
-        command_id=str(getattr(statement.body, "offer_id", "")),
+        command_id=f"offer/{getattr(statement.body, 'offer_id', '')}",
         payload=publication.statement,
         apply=lambda transaction: publish_offer(transaction, market.broker, statement),
     )
@@ -51,16 +52,28 @@ async def create_offer(caller: SignedCaller, market: Market) -> Json:
 
 @router.get("/offers", operation_id="getOffers")
 async def get_offers(
-    caller: SignedCaller, market: Market, *, mine: bool = False
+    caller: SignedCaller,
+    market: Market,
+    *,
+    mine: bool = False,
+    page: Page = 1,
+    per_page: PerPage = PER_PAGE_MAX,
 ) -> Json:
     """List live offers, all of them or the caller's own."""
     provider = caller.account_id if mine else None
-
     now_ms = market.clock.now_ms()
 
     def read(session: Session) -> Json:
-        offers = list_offers(session, market.broker, provider=provider, now_ms=now_ms)
-        return {"offers": list(offers)}
+        offers, total = list_offers(
+            session,
+            market.broker,
+            provider=provider,
+            now_ms=now_ms,
+            page=page,
+            per_page=per_page,
+        )
+        pagination = pagination_json(page=page, per_page=per_page, total=total)
+        return {"offers": offers, "pagination": pagination}
 
     return await market.read(read)
 
@@ -87,7 +100,7 @@ async def create_workload(caller: SignedCaller, market: Market) -> Json:
     content = decode_base64(publication.content)
     command = Command(
         party=caller.account_id,
-        command_id=str(getattr(statement.body, "workload_id", "")),
+        command_id=f"workload/{getattr(statement.body, 'workload_id', '')}",
         payload=publication.statement,
         apply=lambda transaction: publish_workload(transaction, statement, content),
     )

@@ -3,6 +3,7 @@
 from sqlmodel import Session
 
 from ledger.encoding import Json
+from ledger.signing import PublicKey
 from ledger.statements.kinds import AccountStatement
 from ledger.statements.statement import Statement, verify_signatures
 from market.errors import ForbiddenError, InvalidError
@@ -16,6 +17,18 @@ WALLET = "wallet"
 def wallet_of(account_id: str) -> str:
     """The books account from which a party pays and into which it is paid."""
     return f"{account_id}/{WALLET}"
+
+
+def know_market(transaction: Transaction, key: PublicKey) -> None:
+    """Make the market's own account known, so that its operator can call it too."""
+    transaction.session.add(
+        Account(
+            account_id=key.account_id,
+            public_key=key.text,
+            registered_at_ms=transaction.now_ms,
+        )
+    )
+    transaction.session.flush()
 
 
 def require_account(session: Session, account_id: str) -> None:
@@ -42,8 +55,8 @@ def register_account(transaction: Transaction, statement: Statement) -> Json:
     key = statement.key_of("account")
     if key is None or key.text != body.public_key:
         raise InvalidError("The statement names another key than the one that signed.")
-    if transaction.session.get(Account, body.account) is None:
-        transaction.session.add(
+    if transaction.find(Account, body.account) is None:
+        transaction.add(
             Account(
                 account_id=body.account,
                 public_key=body.public_key,

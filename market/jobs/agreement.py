@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ledger.charging.tariff import RatingGroup, Tariff, rate
 from ledger.encoding import Json, canonical_json
-from ledger.identifiers import new_identifier
+from ledger.errors import TariffError
 from ledger.metering.usage import Usage
 from ledger.statements.disclosure import Opening, conceal
 from ledger.statements.kinds import AgreementStatement, OfferStatement
@@ -35,7 +36,7 @@ class Placement:
     @classmethod
     def of(cls, transaction: Transaction, job: Job) -> "Placement":
         """Gather it from a stored job."""
-        terms = OrderTerms.from_openings(load_openings(job.order_openings))
+        terms = _parse_terms(job.order_openings)
         workload_id = terms.workload.workload_id
         workload = (
             transaction.session.get(Workload, workload_id) if workload_id else None
@@ -66,9 +67,22 @@ class Placement:
             lines += role_lines("owner", self.workload.owner, royalty)
         return Tariff(lines=lines)
 
-    def hold_microcredits(self, tariff: Tariff) -> int:
-        """What the limits could cost; at least one, so that there is a hold."""
-        return max(rate(tariff, self.usage_max().quantities()).total_microcredits, 1)
+    def hold_microcredits(self, tariff: Tariff) -> int | None:
+        """What the limits could cost; at least one, so that there is a hold.
+
+        Returns:
+            Micro-credits, or None if it is more than the books can hold.
+        """
+        try:
+            rating = rate(tariff, self.usage_max().quantities())
+        except TariffError:
+            return None
+        return max(rating.total_microcredits, 1)
+
+
+@lru_cache(maxsize=4096)
+def _parse_terms(openings: str) -> OrderTerms:
+    return OrderTerms.from_openings(load_openings(openings))
 
 
 def place(transaction: Transaction, broker: Broker, placement: Placement) -> bool:
@@ -101,6 +115,7 @@ def decide_placement(
         consumer=placement.job.consumer,
         terms=placement.terms,
         runner=broker.runner,
+        homomorphic_operations=placement.usage_max().homomorphic_operations,
         excluded_nodes=frozenset(json.loads(placement.job.excluded_nodes)),
         now_ms=now_ms,
     )
@@ -127,17 +142,17 @@ def _agree(
     chosen: Candidate,
 ) -> None:
     job, offer = placement.job, chosen.offer
-    hold_id = new_identifier("hold")
+    hold_id = transaction.books.new_transfer_id("hold")
+    hold_microcredits = chosen.hold_microcredits
+    assert hold_microcredits is not None, "the price rule refuses it"
     wallet = wallet_of(job.consumer)
     transaction.books.hold(
         hold_id,
         debit=wallet,
         credit=broker.clearing,
-        amount_microcredits=chosen.hold_microcredits,
+        amount_microcredits=hold_microcredits,
     )
-    openings = conceal(
-        {"hold": chosen.hold_microcredits, "decision": decision.digest()}
-    )
+    openings = conceal({"hold": hold_microcredits, "decision": decision.digest()})
     body = AgreementStatement(
         job_id=job.job_id,
         market=broker.market,
@@ -166,7 +181,10 @@ def _agree(
         transaction.now_ms + PLACEMENT_LEASE_FACTOR * broker.terms.lease_ms
     )
     # The rest of this batch must see the node as busier already.
-    broker.fleet.take(offer.node)
+    transaction.at_once(
+        lambda: broker.fleet.take(offer.node),
+        undo=lambda: broker.fleet.give_back(offer.node),
+    )
     transaction.after_commit(lambda: broker.changes.announce([offer.node]))
 
 

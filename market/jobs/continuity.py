@@ -6,6 +6,7 @@ back in the same transaction that places the job anew.
 
 import json
 
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from ledger.books.errors import FundsError
@@ -16,12 +17,33 @@ from market.jobs.agreement import Placement, place
 from market.jobs.leasing import agreement_of
 from market.jobs.models import ACTIVE_STATES, Job, JobState
 from market.jobs.settling import charge, release
+from market.placement.rules import NODE_SILENT_MS_MAX
 from market.transaction import Transaction
 
 JOBS_PER_ROUND_MAX = 256
 """One round stays short; what is left over is met in the next."""
 ATTEMPTS_MAX = 5
 """A job that five nodes lost is more likely the cause than the victim."""
+QUEUE_MS_MAX = 600_000
+"""A job that even a live node has not fetched for so long is placed elsewhere."""
+
+
+def resume(transaction: Transaction, broker: Broker) -> None:
+    """Begin a fresh lease time for every job that a node holds.
+
+    For the market's start: while it was away no node could renew its leases, and none
+    is to lose them for that.
+    """
+    now_ms, lease_ms = transaction.now_ms, broker.terms.lease_ms
+    transaction.session.execute(
+        update(Job)
+        .where(
+            col(Job.state).in_(ACTIVE_STATES),
+            col(Job.lease_expires_ms) < now_ms + lease_ms,
+        )
+        .values(lease_expires_ms=now_ms + lease_ms)
+    )
+    transaction.after_commit(lambda: broker.fleet.greet(now_ms))
 
 
 def replace_lost_jobs(transaction: Transaction, broker: Broker) -> Json:
@@ -35,7 +57,10 @@ def replace_lost_jobs(transaction: Transaction, broker: Broker) -> Json:
         .limit(JOBS_PER_ROUND_MAX)
     ).all()
     for job in lost:
-        _replace(transaction, broker, job)
+        if _is_queued(transaction, broker, job):
+            job.lease_expires_ms = transaction.now_ms + broker.terms.lease_ms
+        else:
+            _replace(transaction, broker, job)
     return None
 
 
@@ -57,6 +82,15 @@ def charge_unanswered_slices(transaction: Transaction, broker: Broker) -> Json:
             statement = parse_statement(job.slice_entry)
             charge(transaction, broker, job, statement, acceptance="timeout")
     return None
+
+
+def _is_queued(transaction: Transaction, broker: Broker, job: Job) -> bool:
+    """Whether a job is not lost, but has to wait for a live node with much to do."""
+    if job.state is not JobState.PLACED or job.node is None:
+        return False
+    silent_ms = broker.fleet.silent_ms(job.node, transaction.now_ms)
+    waiting_ms = transaction.now_ms - job.updated_at_ms
+    return silent_ms <= NODE_SILENT_MS_MAX and waiting_ms <= QUEUE_MS_MAX
 
 
 def _replace(transaction: Transaction, broker: Broker, job: Job) -> None:

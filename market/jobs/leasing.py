@@ -4,9 +4,12 @@ A lease is known by its job and attempt. The attempt is a fencing token: once a 
 has been placed again, whatever an earlier holder sends is refused.
 """
 
+import json
+from functools import lru_cache
+
 from sqlmodel import Session, col, select
 
-from ledger.charging.tariff import rate
+from ledger.charging.tariff import RatingGroup, rate
 from ledger.encoding import Json, canonical_json, encode_base64
 from ledger.metering.usage import parse_quantities
 from ledger.statements.disclosure import parse_openings, verify_openings
@@ -17,13 +20,21 @@ from ledger.statements.statement import (
     verify_signatures,
 )
 from market.broker import Broker
-from market.errors import InvalidError, LeaseLostError, NotFoundError
+from market.errors import InvalidError, LeaseLostError, NotFoundError, StateError
 from market.jobs.agreement import Placement, openings_text
-from market.jobs.models import ACTIVE_STATES, Job, JobState
-from market.jobs.payloads import find_payload, keep_payload, payload_json
+from market.jobs.models import ACTIVE_STATES, Job, JobPayload, JobState
+from market.jobs.payloads import (
+    ANSWER_BYTES_MAX,
+    find_payload,
+    keep_payload,
+    payload_json,
+)
 from market.jobs.schemas import EvidenceReport, Heartbeat, LeaseQuery, SliceReport
-from market.transaction import Transaction, load_openings
+from market.models import CommandRecord
+from market.transaction import Transaction
 
+PARSED_MAX = 4096
+"""Agreements kept parsed: each is read when its slice comes and when it is paid."""
 CLOCK_SKEW_MS_MAX = 120_000
 """How far a node's clock may be off in what it signs."""
 
@@ -35,6 +46,7 @@ def take_leases(
 
     Returns:
         The leases with all that is needed to run them, or None if there are none.
+        Jobs beyond `ANSWER_BYTES_MAX` are left for the next call.
     """
     jobs = transaction.session.exec(
         select(Job)
@@ -42,17 +54,25 @@ def take_leases(
         .order_by(col(Job.created_at_ms))
         .limit(query.limit)
     ).all()
+    transaction.prefetch((JobPayload, (job.job_id, "input")) for job in jobs)
     expires_ms = transaction.now_ms + broker.terms.lease_ms
     leases: list[Json] = []
+    size_bytes = 0
     for job in jobs:
+        lease = _lease_json(transaction, job, expires_ms=expires_ms)
+        size_bytes += len(canonical_json(lease))
+        if leases and size_bytes > ANSWER_BYTES_MAX:
+            break
         job.state = JobState.LEASED
         job.lease_expires_ms = expires_ms
-        leases.append(_lease_json(transaction, job))
+        leases.append(lease)
     return {"leases": leases} if leases else None
 
 
-def has_work(session: Session, node: str) -> bool:
-    """Whether a job waits for this node."""
+def has_leases(session: Session, node: str, command_id: str) -> bool:
+    """Whether a job waits for this node, or this command has given it some before."""
+    if session.get(CommandRecord, (node, command_id)) is not None:
+        return True
     query = select(Job.job_id).where(Job.node == node, Job.state == JobState.PLACED)
     return session.exec(query.limit(1)).first() is not None
 
@@ -60,15 +80,20 @@ def has_work(session: Session, node: str) -> bool:
 def renew_leases(
     transaction: Transaction, broker: Broker, node: str, heartbeat: Heartbeat
 ) -> Json:
-    """Extend the leases that a node still holds; name those that it has lost."""
+    """Extend the leases that a node still holds; name those that it has lost.
+
+    Returns:
+        The lost ones, or None if there are none: doing this twice does no harm, so
+        there is nothing to remember for ever.
+    """
     lost: list[Json] = []
     for lease in heartbeat.leases:
-        job = transaction.session.get(Job, lease.job_id)
+        job = transaction.find(Job, lease.job_id)
         if job is None or not _holds(job, node, lease.attempt):
             lost.append({"jobId": lease.job_id, "attempt": lease.attempt})
             continue
         job.lease_expires_ms = transaction.now_ms + broker.terms.lease_ms
-    return {"lost": lost}
+    return {"lost": lost} if lost else None
 
 
 def keep_evidence(
@@ -100,7 +125,8 @@ def keep_evidence(
     )
     job.state = JobState.ATTESTED
     job.lease_expires_ms = transaction.now_ms + broker.terms.lease_ms
-    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+    consumer = job.consumer
+    transaction.after_commit(lambda: broker.changes.announce([consumer]))
     return {"jobId": job_id, "state": job.state}
 
 
@@ -111,10 +137,16 @@ def report_slice(
 
     Raises:
         LeaseLostError: The node does not hold this attempt; nothing is charged.
+        StateError: The node has not got the input yet.
         InvalidError: The slice does not belong to the agreement, or exceeds it.
         LedgerError: Signature, openings or quantities do not hold.
     """
     job = _held(transaction, node, report.job_id, report.attempt)
+    placement = Placement.of(transaction, job)
+    is_sealed = placement.terms.recipient is not None
+    # Else an enclave could be paid by the timeout rule for what it never computed.
+    if job.state is not (JobState.SEALED if is_sealed else JobState.LEASED):
+        raise StateError("This attempt has no input yet that a result could be of.")
     assert job.agreement_entry is not None
     statement = parse_statement(canonical_json(report.slice))
     verify_signatures(statement)
@@ -132,7 +164,12 @@ def report_slice(
         raise InvalidError("The consumer signs after the node.")
     if abs(body.finished_at_ms - transaction.now_ms) > CLOCK_SKEW_MS_MAX:
         raise InvalidError("The node's clock is more than two minutes off.")
-    _check_bounds(transaction, job, {k: o.value for k, o in openings.items()})
+    values = {name: opening.value for name, opening in openings.items()}
+    _check_values(placement, values)
+    name = "sealed_input" if is_sealed else "input"
+    source = transaction.find(JobPayload, job.job_id, name)
+    if source is None or source.digest != values["input_digest"]:
+        raise InvalidError("The slice names another input than was given.")
     row = keep_payload(
         transaction,
         job_id=job.job_id,
@@ -141,14 +178,15 @@ def report_slice(
         payload=report.result,
         sender=node,
     )
-    if row.digest != openings["result_digest"].value:
+    if row.digest != values["result_digest"]:
         raise InvalidError("The result is not the one that the slice names.")
     job.slice_entry = statement.entry
     job.slice_openings = openings_text(openings)
     job.state = JobState.REPORTED
     job.updated_at_ms = transaction.now_ms
+    consumer = job.consumer
     transaction.after_commit(lambda: broker.fleet.give_back(node))
-    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+    transaction.after_commit(lambda: broker.changes.announce([consumer]))
     return {"jobId": job.job_id, "state": job.state}
 
 
@@ -166,29 +204,38 @@ def sealed_input(session: Session, node: str, job_id: str, attempt: int) -> Json
     return payload_json(find_payload(session, job_id, "sealed_input"))
 
 
-def _check_bounds(transaction: Transaction, job: Job, values: dict[str, Json]) -> None:
-    placement = Placement.of(transaction, job)
+def _check_values(placement: Placement, values: dict[str, Json]) -> None:
     quantities = parse_quantities(values)
-    for group, bound in placement.usage_max().quantities().items():
+    bounds = placement.usage_max().quantities()
+    for group, bound in bounds.items():
         if quantities[group] > bound:
             raise InvalidError(f"The slice has more {group} than was agreed.")
     if values.get("outcome") not in {"succeeded", "failed"}:
         raise InvalidError("The outcome is succeeded or failed.")
-    rate(agreement_of(job).tariff, quantities)
+    if values["outcome"] == "succeeded" and (
+        quantities[RatingGroup.ROYALTY] != bounds[RatingGroup.ROYALTY]
+    ):
+        # Node and consumer could agree to forget the owner.
+        raise InvalidError("A run that succeeded owes the owner's royalty.")
+    rate(agreement_of(placement.job).tariff, quantities)
 
 
 def agreement_of(job: Job) -> AgreementStatement:
     """The agreement that holds for a job now."""
     assert job.agreement_entry is not None
-    body = parse_statement(job.agreement_entry).body
-    assert isinstance(body, AgreementStatement)
-    return body
+    return _parse_agreement(job.agreement_entry)
+
+
+@lru_cache(maxsize=PARSED_MAX)
+def _parse_agreement(entry: bytes) -> AgreementStatement:
+    # Our own words, so their form need not be checked again.
+    return AgreementStatement.from_json(json.loads(entry)["body"])
 
 
 def _held(transaction: Transaction, node: str, job_id: str, attempt: int) -> Job:
-    job = transaction.session.get(Job, job_id)
-    if job is None or job.node != node:
-        # A job of another node looks like no job at all.
+    job = transaction.find(Job, job_id)
+    if job is None or (job.node != node and node not in json.loads(job.excluded_nodes)):
+        # A job that this node never held looks like no job at all.
         raise NotFoundError("There is no such lease.")
     if not _holds(job, node, attempt):
         raise LeaseLostError("Another attempt holds this job.")
@@ -199,7 +246,9 @@ def _holds(job: Job, node: str, attempt: int) -> bool:
     return job.node == node and job.attempt == attempt and job.state in ACTIVE_STATES
 
 
-def _lease_json(transaction: Transaction, job: Job) -> dict[str, Json]:
+def _lease_json(
+    transaction: Transaction, job: Job, *, expires_ms: int
+) -> dict[str, Json]:
     placement = Placement.of(transaction, job)
     terms = placement.terms
     assert job.agreement_entry is not None
@@ -210,17 +259,12 @@ def _lease_json(transaction: Transaction, job: Job) -> dict[str, Json]:
         "attempt": job.attempt,
         "consumer": job.consumer,
         "agreement": entry_digest(job.agreement_entry),
-        "leaseExpiresAtMs": job.lease_expires_ms,
+        "leaseExpiresAtMs": expires_ms,
         "protection": terms.data_policy.protection,
         "workload": terms.workload.to_json(),
         "limits": terms.limits.to_json(),
         "recipient": recipient,
         "source": job.source,
         "circuit": encode_base64(circuit) if circuit is not None else None,
-        "input": payload_json(find_payload(transaction.session, job.job_id, "input")),
+        "input": payload_json(transaction.find(JobPayload, job.job_id, "input")),
     }
-
-
-def openings_of(text: str) -> Json:
-    """Stored openings as plain JSON."""
-    return {name: item.to_json() for name, item in load_openings(text).items()}

@@ -1,9 +1,9 @@
 """Tables of jobs."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, LargeBinary
+from sqlalchemy import BigInteger, Column, ForeignKey, LargeBinary, String
 from sqlmodel import Field, SQLModel
 
 
@@ -36,6 +36,12 @@ ACTIVE_STATES = (
 )
 """A node holds the job, and losing the node means placing it again."""
 FINAL_STATES = (JobState.REFUSED, JobState.CHARGED, JobState.RELEASED)
+
+
+def _job_key() -> Any:  # noqa: ANN401 - as Field itself
+    # Checked at the commit, so that rows may be inserted in any order.
+    reference = ForeignKey("job.job_id", deferrable=True, initially="DEFERRED")
+    return Field(sa_column=Column(String, reference, primary_key=True))
 
 
 class Job(SQLModel, table=True):
@@ -73,7 +79,7 @@ class JobPayload(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "job_payload"
 
-    job_id: str = Field(primary_key=True, foreign_key="job.job_id")
+    job_id: str = _job_key()
     name: str = Field(primary_key=True)
     attempt: int
     digest: str
@@ -87,14 +93,26 @@ class JobCharge(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "job_charge"
 
-    job_id: str = Field(primary_key=True, foreign_key="job.job_id")
+    job_id: str = _job_key()
     consumer: str = Field(index=True)
     provider: str = Field(index=True)
     node: str
     total_microcredits: int = Field(sa_type=BigInteger)
     by_payee: str
-    """Micro-credits by account, as JSON."""
+    """Micro-credits by account, as JSON; for the consumer's invoice."""
     by_group: str
     """Micro-credits by rating group, as JSON."""
     outcome: str
     charged_at_ms: int = Field(sa_type=BigInteger, index=True)
+
+
+class JobEarning(SQLModel, table=True):
+    """What one payee got for one job: the same projection, for the payee."""
+
+    __tablename__: ClassVar[str] = "job_earning"
+
+    payee: str = Field(primary_key=True)
+    job_id: str = _job_key()
+    node: str | None
+    """The node that earned it; None if it is a royalty, or the market's share."""
+    amount_microcredits: int = Field(sa_type=BigInteger)

@@ -13,13 +13,14 @@ from market.auth import SignedNode
 from market.context import Market
 from market.errors import MarketError
 from market.jobs.leasing import (
-    has_work,
+    has_leases,
     keep_evidence,
     renew_leases,
     report_slice,
     sealed_input,
     take_leases,
 )
+from market.jobs.models import Job, JobPayload
 from market.jobs.ordering import refused_item
 from market.jobs.schemas import (
     WAIT_MS_MAX,
@@ -41,15 +42,19 @@ async def create_leases(node: SignedNode, market: Market) -> Json:
     deadline_ms = market.clock.now_ms() + query.wait_ms
     command = Command(
         party=node.node_id,
-        command_id=query.command_id,
-        payload=query.command_id,
+        command_id=f"lease/{query.command_id}",
+        payload=query.limit,
         apply=lambda transaction: take_leases(
             transaction, market.broker, node.node_id, query
         ),
     )
+
+    def read(session: Session) -> bool:
+        return has_leases(session, node.node_id, command.command_id)
+
     with market.broker.changes.watch(node.node_id) as watch:
         while True:
-            if await market.read(lambda session: has_work(session, node.node_id)):
+            if await market.read(read):
                 answer = await market.writer.submit_one(command)
                 if answer is not None:
                     return answer
@@ -68,13 +73,13 @@ async def create_heartbeat(node: SignedNode, market: Market) -> Json:
         return {"lost": []}
     command = Command(
         party=node.node_id,
-        command_id=heartbeat.command_id,
+        command_id=f"heartbeat/{heartbeat.command_id}",
         payload=heartbeat.to_json(),
         apply=lambda transaction: renew_leases(
             transaction, market.broker, node.node_id, heartbeat
         ),
     )
-    return await market.writer.submit_one(command)
+    return await market.writer.submit_one(command) or {"lost": []}
 
 
 @router.post("/leases/{jobId}/evidence", operation_id="createEvidence")
@@ -126,6 +131,11 @@ async def create_slices(node: SignedNode, market: Market) -> Json:
             payload=item.to_json(),
             apply=lambda transaction, item=item: report_slice(  # type: ignore[misc]
                 transaction, market.broker, node.node_id, item
+            ),
+            reads=(
+                (Job, (item.job_id,)),
+                (JobPayload, (item.job_id, "input")),
+                (JobPayload, (item.job_id, "result")),
             ),
         )
         for item in batch.slices

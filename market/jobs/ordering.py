@@ -10,9 +10,10 @@ from market.blobs.store import payload_digest
 from market.broker import Broker
 from market.catalog.workloads import find_workload
 from market.errors import InvalidError, MarketError
+from market.identity.models import Account
 from market.identity.service import require_account
 from market.jobs.agreement import Placement, openings_text, place
-from market.jobs.models import Job, JobState
+from market.jobs.models import Job, JobPayload, JobState
 from market.jobs.payloads import keep_payload
 from market.jobs.schemas import OrderItem
 from market.refusals import refusal_of
@@ -23,8 +24,13 @@ ORDER_AGE_MS_MAX = 300_000
 """An order older than this, or as far in the future, is not what somebody wants now."""
 
 
-def order_command(broker: Broker, consumer: str, item: OrderItem) -> Command:
+def order_command(
+    broker: Broker, consumer: str, item: OrderItem
+) -> tuple[str, Command]:
     """Check an order without the database and make a command of it.
+
+    Returns:
+        The job's id and the command.
 
     Raises:
         MarketError: The order is malformed, or signed by somebody else.
@@ -47,11 +53,16 @@ def order_command(broker: Broker, consumer: str, item: OrderItem) -> Command:
     def apply(transaction: Transaction) -> Json:
         return _order(transaction, broker, statement, openings, item)
 
-    return Command(
+    return body.job_id, Command(
         party=consumer,
-        command_id=body.job_id,
+        command_id=f"order/{body.job_id}",
         payload={"order": item.order, "input": terms.input},
         apply=apply,
+        reads=(
+            (Account, (consumer,)),
+            (Job, (body.job_id,)),
+            (JobPayload, (body.job_id, "input")),
+        ),
     )
 
 
@@ -91,7 +102,7 @@ def _order(
     require_account(session, body.consumer)
     if abs(transaction.now_ms - body.ordered_at_ms) > ORDER_AGE_MS_MAX:
         raise InvalidError("The order's time is more than five minutes off.")
-    if session.get(Job, body.job_id) is not None:
+    if transaction.find(Job, body.job_id) is not None:
         raise InvalidError("This job id is taken.")
     job = Job(
         job_id=body.job_id,
@@ -104,8 +115,7 @@ def _order(
         created_at_ms=transaction.now_ms,
         updated_at_ms=transaction.now_ms,
     )
-    session.add(job)
-    session.flush()
+    transaction.add(job)
     terms = OrderTerms.from_openings(openings)
     if item.input is not None:
         _keep_input(transaction, job, terms, item)
@@ -122,7 +132,6 @@ def _order(
     if not place(transaction, broker, placement):
         transaction.rollback_to(mark)
         job.reason = "no_offer"
-    session.flush()
     return {"jobId": job.job_id, "state": job.state, "attempt": job.attempt}
 
 

@@ -3,12 +3,15 @@
 from sqlmodel import Session
 
 from ledger.encoding import Json, decode_base64, encode_base64
-from market.blobs.models import Blob
 from market.blobs.store import INLINE_BYTES_MAX, BlobStore, payload_digest
-from market.errors import InvalidError, NotFoundError
+from market.blobs.uploads import use_upload
+from market.errors import InvalidError
 from market.jobs.models import JobPayload
 from market.jobs.schemas import Payload
 from market.transaction import Transaction
+
+ANSWER_BYTES_MAX = 4 * 2**20
+"""Of a list of leases or outcomes: half of what a client takes, and many small ones."""
 
 
 def keep_payload(
@@ -26,12 +29,12 @@ def keep_payload(
         InvalidError: Inline bytes that are not base64 or too many.
         NotFoundError: A blob that the sender did not upload.
     """
-    session = transaction.session
-    row = session.get(JobPayload, (job_id, name))
+    row = transaction.find(JobPayload, job_id, name)
     if row is None:
         row = JobPayload(
             job_id=job_id, name=name, attempt=attempt, digest="", size_bytes=0
         )
+        transaction.add(row)
     row.attempt = attempt
     if payload.inline is not None:
         data = decode_base64(payload.inline)
@@ -40,12 +43,8 @@ def keep_payload(
         row.data, row.size_bytes, row.digest = data, len(data), payload_digest(data)
     else:
         assert payload.blob is not None
-        blob = session.get(Blob, (payload.blob, sender))
-        if blob is None:
-            raise NotFoundError("There is no such blob.")
+        blob = use_upload(transaction.session, payload.blob, party=sender)
         row.data, row.size_bytes, row.digest = None, blob.size_bytes, blob.digest
-    session.add(row)
-    session.flush()
     return row
 
 

@@ -1,11 +1,12 @@
 """HTTP: jobs, as consumers order, follow, seal, accept and prove them."""
 
 import json
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, ValidationError
 from sqlmodel import Session
 
+from ledger.document import Identifier
 from ledger.encoding import Json
 from ledger.errors import LogError
 from market.auth import SignedCaller
@@ -32,13 +33,17 @@ from market.jobs.views import (
     receipt_bytes,
 )
 from market.log_site.publisher import LOG_CHANGED
+from market.pagination import Page, PerPage, pagination_json
 from market.writer import Command, Outcome
 
 router = APIRouter(prefix="/compute-jobs/v0.1", tags=["compute-jobs"])
 
 RECEIPT_WAIT_S = 10.0
 """The log publishes several times a second; this long means that it is stuck."""
-PER_PAGE_MAX = 100
+
+
+class _Claim(BaseModel):
+    job_id: Identifier = Field(alias="jobId")
 
 
 @router.post("/jobs", operation_id="createJobs")
@@ -46,17 +51,17 @@ async def create_jobs(caller: SignedCaller, market: Market) -> Json:
     """Place up to 256 orders; each is placed or refused by itself."""
     batch = caller.parse(OrderBatch)
     answers: list[Json] = [None] * len(batch.orders)
-    commands: list[tuple[int, Command]] = []
+    commands: list[tuple[int, str, Command]] = []
     for place, item in enumerate(batch.orders):
         try:
-            command = order_command(market.broker, caller.account_id, item)
+            job_id, command = order_command(market.broker, caller.account_id, item)
         except MarketError as error:
             answers[place] = refused_item(_claimed_id(item), error)
         else:
-            commands.append((place, command))
-    outcomes_ = await market.writer.submit([command for _, command in commands])
-    for (place, command), outcome in zip(commands, outcomes_, strict=True):
-        answers[place] = _item(command.command_id, outcome)
+            commands.append((place, job_id, command))
+    outcomes_ = await market.writer.submit([command for _, _, command in commands])
+    for (place, job_id, _), outcome in zip(commands, outcomes_, strict=True):
+        answers[place] = _item(job_id, outcome)
     return {"jobs": answers}
 
 
@@ -90,6 +95,7 @@ async def create_acceptances(caller: SignedCaller, market: Market) -> Json:
             apply=lambda transaction, item=item: settle(  # type: ignore[misc]
                 transaction, market.broker, caller.account_id, item
             ),
+            reads=((Job, (item.job_id,)),),
         )
         for item in batch.acceptances
     ]
@@ -120,8 +126,8 @@ async def seal_job_input(jobId: str, caller: SignedCaller, market: Market) -> Js
 async def get_jobs(
     caller: SignedCaller,
     market: Market,
-    page: Annotated[int, Query(ge=1, le=10**6)] = 1,
-    per_page: Annotated[int, Query(alias="perPage", ge=1, le=PER_PAGE_MAX)] = 20,
+    page: Page = 1,
+    per_page: PerPage = 20,
 ) -> Json:
     """List the caller's jobs, newest first."""
 
@@ -129,15 +135,8 @@ async def get_jobs(
         jobs, total = list_jobs(
             session, caller.account_id, page=page, per_page=per_page
         )
-        return {
-            "jobs": jobs,
-            "pagination": {
-                "page": page,
-                "perPage": per_page,
-                "totalCount": total,
-                "totalPages": -(-total // per_page),
-            },
-        }
+        pagination = pagination_json(page=page, per_page=per_page, total=total)
+        return {"jobs": jobs, "pagination": pagination}
 
     return await market.read(read)
 
@@ -214,9 +213,12 @@ def _item(job_id: str, outcome: Outcome) -> Json:
 
 
 def _claimed_id(item: OrderItem) -> str | None:
+    """The id of an order that is out of form; None if that is no id either."""
     body = item.order.get("body")
-    job_id = body.get("jobId") if isinstance(body, dict) else None
-    return job_id if isinstance(job_id, str) else None
+    try:
+        return _Claim.model_validate(body).job_id
+    except ValidationError:
+        return None
 
 
 def _may_read(session: Session, caller: SignedCaller, job_id: str) -> bool:

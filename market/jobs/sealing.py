@@ -22,7 +22,7 @@ def seal_input(
         NotFoundError: The consumer has no such job.
         StateError: The attempt that attested itself is not the one that holds now.
     """
-    job = transaction.session.get(Job, job_id)
+    job = transaction.find(Job, job_id)
     if job is None or job.consumer != consumer:
         raise NotFoundError("There is no such job.")
     if job.state is not JobState.ATTESTED or job.attempt != sealed.attempt:

@@ -29,8 +29,9 @@ from market.broker import Broker
 from market.errors import NotFoundError, StateError
 from market.identity.service import wallet_of
 from market.jobs.leasing import agreement_of
-from market.jobs.models import Job, JobCharge, JobState
+from market.jobs.models import Job, JobCharge, JobEarning, JobState
 from market.jobs.schemas import Acceptance
+from market.jobs.sealing import sealed_key
 from market.transaction import Transaction, load_openings
 
 
@@ -44,7 +45,7 @@ def settle(
         StateError: There is no reported slice of this attempt.
         LedgerError: The signature does not hold.
     """
-    job = transaction.session.get(Job, acceptance.job_id)
+    job = transaction.find(Job, acceptance.job_id)
     if job is None or job.consumer != consumer:
         raise NotFoundError("There is no such job.")
     disputable = job.state is JobState.ATTESTED and acceptance.dispute is not None
@@ -121,7 +122,16 @@ def charge(
             charged_at_ms=transaction.now_ms,
         )
     )
-    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+    for payee, amount in rating.by_payee_microcredits.items():
+        earning = JobEarning(
+            payee=payee,
+            job_id=job.job_id,
+            node=agreement.node if payee == agreement.provider else None,
+            amount_microcredits=amount,
+        )
+        transaction.session.add(earning)
+    consumer = job.consumer
+    transaction.after_commit(lambda: broker.changes.announce([consumer]))
 
 
 def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) -> None:
@@ -145,7 +155,8 @@ def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) 
     job.state = JobState.RELEASED
     job.reason = reason
     job.updated_at_ms = transaction.now_ms
-    transaction.after_commit(lambda: broker.changes.announce([job.consumer]))
+    waiting = [job.consumer, sealed_key(job.job_id)]
+    transaction.after_commit(lambda: broker.changes.announce(waiting))
 
 
 def _pay(
@@ -156,7 +167,7 @@ def _pay(
         transaction.books.void(hold_id)
         return {}
     first = Posting(
-        transfer_id=new_identifier("post"),
+        transfer_id=transaction.books.new_transfer_id("post"),
         action="post",
         debit=agreement.debit,
         credit=agreement.credit,
@@ -169,7 +180,7 @@ def _pay(
     postings = {first: rating.total_microcredits}
     for payee, amount in rating.by_payee_microcredits.items():
         posting = Posting(
-            transfer_id=new_identifier("pay"),
+            transfer_id=transaction.books.new_transfer_id("pay"),
             action="transfer",
             debit=agreement.credit,
             credit=wallet_of(payee),

@@ -5,13 +5,13 @@ import json
 from sqlmodel import Session, col, func, select
 
 from ledger.audit.receipt import make_receipt
-from ledger.encoding import Json
+from ledger.encoding import Json, canonical_json
 from ledger.log.log import Log
 from ledger.log.models import LogEntry
 from ledger.statements.statement import parse_statement
 from market.errors import NotFoundError, StateError
 from market.jobs.models import FINAL_STATES, Job, JobState
-from market.jobs.payloads import find_payload, payload_json
+from market.jobs.payloads import ANSWER_BYTES_MAX, find_payload, payload_json
 from market.models import StatementRecord
 from market.transaction import load_openings
 
@@ -64,7 +64,10 @@ def outcome_json(session: Session, job: Job) -> dict[str, Json]:
 def outcomes(
     session: Session, consumer: str, job_ids: tuple[str, ...], *, limit: int
 ) -> list[Json]:
-    """Those of a consumer's jobs that need it now; unknown ids are left out."""
+    """Those of a consumer's jobs that need it now; unknown ids are left out.
+
+    Jobs beyond `ANSWER_BYTES_MAX` are left for the next call.
+    """
     jobs = session.exec(
         select(Job)
         .where(
@@ -73,8 +76,16 @@ def outcomes(
             col(Job.state).in_(NEEDS_CONSUMER),
         )
         .limit(limit)
-    ).all()
-    return [outcome_json(session, job) for job in jobs]
+    )
+    answers: list[Json] = []
+    size_bytes = 0
+    for job in jobs:
+        answer = outcome_json(session, job)
+        size_bytes += len(canonical_json(answer))
+        if answers and size_bytes > ANSWER_BYTES_MAX:
+            break
+        answers.append(answer)
+    return answers
 
 
 def list_jobs(

@@ -7,13 +7,15 @@ truth, and publishing goes on where it stopped.
 import logging
 import threading
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ledger.errors import LedgerError
 from ledger.log.log import Log
 from market.changes import Changes
 from market.database import Database
 
-INTERVAL_S = 0.1
-"""Time between two checkpoints under load: receipts wait this long on top."""
+INTERVAL_S = 0.5
+"""Time between two checkpoints: each costs several syncs, and receipts can wait."""
 LOG_CHANGED = "log"
 """What those watch who wait for a checkpoint."""
 
@@ -53,7 +55,7 @@ class Publisher:
             self._wanted.clear()
             try:
                 self._publish()
-            except (LedgerError, OSError):
+            except (LedgerError, SQLAlchemyError, OSError):
                 # Committed entries stay unpublished until the next attempt.
                 logger.exception("The log could not be published.")
                 self._wanted.set()

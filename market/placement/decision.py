@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.encoding import Json, canonical_json
-from ledger.statements.order_terms import JobLimits
 from ledger.statements.statement import entry_digest
 from market.placement.rules import Candidate, Refusal, Request, refusals
 
 PRICE_WEIGHT = {"price": 1.0, "balanced": 0.5, "time": 0.0}
 """Weight of the price against the predicted time, by the job's objective."""
+PREDICTED_MS_MAX = 2**52
+"""A node that says it does nothing per second is as slow as this; records hold it."""
 
 
 @dataclass(frozen=True)
@@ -71,36 +72,46 @@ def decide(request: Request, candidates: Sequence[Candidate]) -> Decision:
         Judged(
             candidate,
             refusals(request, candidate),
-            predict_ms(request.terms.limits, candidate),
+            predict_ms(request, candidate),
         )
         for candidate in sorted(candidates, key=lambda item: item.offer.offer_id)
     )
     return Decision(objective, judged, _best(judged, PRICE_WEIGHT[objective]))
 
 
-def predict_ms(limits: JobLimits, candidate: Candidate) -> int:
+def predict_ms(request: Request, candidate: Candidate) -> int:
     """Predict the time to a result if the job used all of its limits.
 
     Queue, transfer and work: the jobs already held are taken to be like this one.
     """
-    capacity = candidate.offer.capacity
+    limits, capacity = request.terms.limits, candidate.offer.capacity
     work_ms = 1000 * limits.fuel // max(capacity.fuel_per_s, 1)
+    if request.homomorphic_operations:
+        rate = max(capacity.homomorphic_operations_per_s, 1)
+        work_ms += 1000 * request.homomorphic_operations // rate
     moved_bytes = limits.input_bytes + limits.output_bytes
     moved_ms = 1000 * moved_bytes // max(capacity.link_bytes_per_s, 1)
     queue = 1 + candidate.jobs // capacity.workers
-    return capacity.round_trip_ms + moved_ms + max(work_ms, 1) * queue
+    predicted_ms = capacity.round_trip_ms + moved_ms + max(work_ms, 1) * queue
+    return min(predicted_ms, PREDICTED_MS_MAX)
 
 
 def _best(judged: tuple[Judged, ...], price_weight: float) -> Candidate | None:
     possible = [item for item in judged if not item.refusals]
     if not possible:
         return None
-    best_price = max(min(item.candidate.hold_microcredits for item in possible), 1)
+    best_price = max(min(_price(item) for item in possible), 1)
     best_ms = max(min(item.predicted_ms for item in possible), 1)
 
     def score(item: Judged) -> float:
-        price = item.candidate.hold_microcredits / best_price
+        price = _price(item) / best_price
         time = item.predicted_ms / best_ms
         return price_weight * price + (1 - price_weight) * time
 
     return min(possible, key=score).candidate
+
+
+def _price(item: Judged) -> int:
+    price = item.candidate.hold_microcredits
+    assert price is not None, "the price rule refuses it"
+    return price

@@ -6,7 +6,7 @@ after each commit. Whether a node is alive is known here alone.
 
 from collections import Counter
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from ledger.statements.kinds import OfferStatement
 from ledger.statements.statement import parse_statement
@@ -19,22 +19,26 @@ class Fleet:
 
     def __init__(self) -> None:
         self._offers: dict[str, tuple[OfferStatement, str]] = {}
+        self._nodes: set[str] = set()
         self._seen_ms: dict[str, int] = {}
         self._jobs: Counter[str] = Counter()
 
     def reload(self, session: Session) -> None:
         """Read the truth from the database."""
-        offers = session.exec(select(Offer).where(Offer.live)).all()
-        self._offers = {}
-        for offer in offers:
+        offers: dict[str, tuple[OfferStatement, str]] = {}
+        for offer in session.exec(select(Offer).where(Offer.live)):
             body = parse_statement(offer.entry).body
             assert isinstance(body, OfferStatement)
-            self._offers[offer.node] = (body, offer.digest)
-        nodes = session.exec(select(Job.node).where(Job.state.in_(ACTIVE_STATES)))  # type: ignore[attr-defined]
+            offers[offer.node] = (body, offer.digest)
+        # Other threads look while this one reads, so each view changes at once.
+        self._offers = offers
+        self._nodes = set(session.exec(select(Offer.node).distinct()))
+        nodes = session.exec(select(Job.node).where(col(Job.state).in_(ACTIVE_STATES)))
         self._jobs = Counter(node for node in nodes if node is not None)
 
     def put(self, offer: OfferStatement, digest: str) -> None:
         """An offer was published; it replaces the node's earlier one."""
+        self._nodes.add(offer.node)
         self._offers[offer.node] = (offer, digest)
 
     def withdraw(self, node: str) -> None:
@@ -45,13 +49,18 @@ class Fleet:
         """All live offers with the digests of their statements."""
         return list(self._offers.values())
 
-    def offer_of(self, node: str) -> tuple[OfferStatement, str] | None:
-        """The live offer of a node."""
-        return self._offers.get(node)
+    def knows(self, node: str) -> bool:
+        """Whether a node was ever offered; what it holds it may finish."""
+        return node in self._nodes
 
     def seen(self, node: str, now_ms: int) -> None:
         """A node has called."""
         self._seen_ms[node] = now_ms
+
+    def greet(self, now_ms: int) -> None:
+        """Take every node to be alive that has not been heard of: the market is new."""
+        for node in self._nodes:
+            self._seen_ms.setdefault(node, now_ms)
 
     def silent_ms(self, node: str, now_ms: int) -> int:
         """Time since a node was last heard of; since 1970 if never."""

@@ -21,6 +21,8 @@ class Request:
     terms: OrderTerms
     runner: str
     """SHA-384 of the Python runner that this market uses."""
+    homomorphic_operations: int
+    """Operations on ciphertexts that the job will cost."""
     excluded_nodes: frozenset[str]
     """Nodes that lost an earlier attempt of this job."""
     now_ms: int
@@ -36,8 +38,9 @@ class Candidate:
     """Time since the node was last heard of."""
     jobs: int
     """Jobs that it holds already."""
-    hold_microcredits: int
-    """The price of the order's limits under this offer, all payees together."""
+    hold_microcredits: int | None
+    """The price of the order's limits under this offer, all payees together; None if
+    it is more than the books can hold."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +140,11 @@ def _memory(request: Request, candidate: Candidate) -> str | None:
 
 
 def _price(request: Request, candidate: Candidate) -> str | None:
-    if candidate.hold_microcredits <= request.terms.price_max:
+    hold, price_max = candidate.hold_microcredits, request.terms.price_max
+    if hold is not None and hold <= price_max:
         return None
-    return (
-        f"The limits could cost {candidate.hold_microcredits} micro-credits; "
-        f"the consumer pays at most {request.terms.price_max}."
-    )
+    price = "more than can be held" if hold is None else f"{hold} micro-credits"
+    return f"The limits could cost {price}; the consumer pays at most {price_max}."
 
 
 def _liveness(_request: Request, candidate: Candidate) -> str | None:

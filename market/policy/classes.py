@@ -7,6 +7,9 @@
 | confidential | enclave or homomorphic (or locally) |
 | restricted | homomorphic, enclave on attested hardware (or locally) |
 
+An enclave that can show no evidence keeps nothing from its host, so it counts as one
+for `public` data only.
+
 Categories add rules: `sensing` data stays on the device or the semi-private site.
 An unknown class or category is never on a list, so it is denied.
 
@@ -54,6 +57,12 @@ def class_refusal(policy: DataPolicy, offer: OfferStatement) -> str | None:
                 return (
                     "Restricted data runs in an enclave only on attested hardware; "
                     f"this enclave's assurance is {offer.assurance}."
+                )
+        case ("internal" | "confidential", "enclave"):
+            if ASSURANCE_RANK.get(offer.assurance, 0) == 0:
+                return (
+                    f"{policy.sensitivity.capitalize()} data runs in an enclave only "
+                    "if it can show evidence; this one has none."
                 )
     return None
 

@@ -14,7 +14,7 @@ import typer.core
 import typer.main
 
 from enclave_sim.errors import EnclaveError
-from ledger.console import ExitCode, exit_with_error, print_line
+from ledger.console import ExitCode, exit_with_error, print_line, print_notice
 from ledger.errors import (
     KeyFileError,
     LedgerError,
@@ -27,6 +27,7 @@ from sdk.errors import (
     ExtraMissingError,
     InputError,
     JobDisputedError,
+    JobFailedError,
     JobRefusedError,
     MarketUnavailableError,
     PinError,
@@ -68,6 +69,7 @@ _MISUSE_ERRORS = (AddressError, InputError, KeyFileError, SourceError)
 
 _NEXT_STEPS: tuple[tuple[type[Expected], str], ...] = (
     (JobRefusedError, "See every reason with: sixfold job explain JOB"),
+    (JobFailedError, "Change the function or its input; the run itself is charged."),
     (JobDisputedError, "Nothing was paid for it. Run it again, or elsewhere."),
     (UntrustedEvidenceError, "No data was sent. Run it again, or elsewhere."),
     (MarketUnavailableError, "Check the address and that the market is running."),
@@ -76,6 +78,7 @@ _NEXT_STEPS: tuple[tuple[type[Expected], str], ...] = (
     (ExtraMissingError, "Install it and run the same command again."),
     (SourceError, "Change the function as said and run the same command again."),
 )
+_TOP_UP = "Add credit with: sixfold account topup CREDITS"
 _NEXT_STEP = "Run the command with --help to see what it takes."
 
 
@@ -148,18 +151,29 @@ def exit_code_of(error: Expected) -> ExitCode:
 
 
 def _end(error: Expected, *, as_json: bool) -> NoReturn:
-    step = next((text for kind, text in _NEXT_STEPS if isinstance(error, kind)), None)
-    job_id = getattr(error, "job_id", None)
+    if isinstance(error, JobFailedError):
+        for line in error.log.splitlines():
+            print_notice(line)
     try:
         exit_with_error(
             str(error),
-            next_step=(step or _NEXT_STEP).replace("JOB", job_id or "JOB"),
+            next_step=_next_step(error),
             error_code=error.code,
             exit_code=exit_code_of(error),
             as_json=as_json,
         )
     except typer.Exit as end:
         sys.exit(end.exit_code)
+
+
+def _next_step(error: Expected) -> str:
+    if error.code == "BILLING.INSUFFICIENT_FUNDS":
+        return _TOP_UP
+    job_id = getattr(error, "job_id", None) or "JOB"
+    for kind, text in _NEXT_STEPS:
+        if isinstance(error, kind):
+            return text.replace("JOB", job_id)
+    return _NEXT_STEP
 
 
 def _load(name: str) -> typer.core.TyperGroup:

@@ -12,10 +12,11 @@ from ledger.encoding import Json
 from ledger.statements.order_terms import Objective, Protection, Sensitivity
 from sdk.cli.consumer import JsonOption, KeyOption, MarketOption, open_market
 from sdk.credits import format_credits
-from sdk.errors import InputError
+from sdk.errors import InputError, ReceiptError
 from sdk.market import Fields
 from sdk.options import OffloadOptions
 from sdk.outcomes import read_refusals
+from sdk.receipts import Receipt
 from sdk.results import JobResult
 from sdk.source import read_file_source
 
@@ -82,8 +83,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     with open_market(market, key) as opened:
         result = opened.run(source, arguments, **options)
         if receipt is not None:
-            result.receipt.verify()
-            result.receipt.save(receipt)
+            _keep_receipt(result.receipt, receipt)
     if as_json:
         print_json(_result_json(result))
     else:
@@ -164,6 +164,20 @@ def _read_input(text: str) -> object:
     return value
 
 
+def _keep_receipt(receipt: Receipt, path: Path) -> None:
+    """Save a receipt, and beside it the key that `sixfold audit receipt` looks for."""
+    receipt.verify()
+    key_path = receipt.save(path).parent / "log.vkey"
+    try:
+        with key_path.open("x") as file:
+            file.write(receipt.verifier.vkey + "\n")
+    except FileExistsError:
+        pass
+    except OSError as error:
+        message = f"{key_path} cannot be written: {error.strerror}."
+        raise ReceiptError(message) from error
+
+
 def _result_json(result: JobResult) -> Any:  # noqa: ANN401 - results may hold floats
     return {
         "jobId": result.job_id,
@@ -189,7 +203,9 @@ def _show_result(result: JobResult, receipt: Path | None) -> None:
         f"{format_credits(result.total_microcredits)} credits."
     )
     if receipt is not None:
-        print_notice(f"Receipt verified and kept in {receipt}.")
+        print_notice(
+            f"Receipt verified and kept. Again: sixfold audit receipt {receipt}"
+        )
 
 
 def _job_json(job: Fields) -> Json:
@@ -206,19 +222,16 @@ def _job_json(job: Fields) -> Json:
 
 
 def _show_jobs(jobs: list[Fields]) -> None:
+    # Without the node, so that ids stay whole on a narrow terminal.
     print_table(
-        ("job", "state", "attempt", "node", "reason"),
+        ("job", "state", "attempt", "reason"),
         [
-            (
-                job["jobId"],
-                job["state"],
-                job["attempt"],
-                job.get("node") or "",
-                job.get("reason") or "",
-            )
+            (job["jobId"], job["state"], job["attempt"], job.get("reason") or "")
             for job in jobs
         ],
     )
+    if len(jobs) == 1 and jobs[0].get("node"):
+        print_line(f"Node {jobs[0]['node']}")
 
 
 def _show_decision(document: Fields) -> None:

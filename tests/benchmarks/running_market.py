@@ -22,7 +22,7 @@ def open_market(stack: ExitStack, *, nodes: int) -> Market:
     stage = stack.enter_context(Stage(folder))
     stage.start_market(lease_ms=LEASE_MS)
     stage.start_nodes(NODES[:nodes])
-    market = Market.open(stage.url, key=folder / "consumer.key")
+    market = Market.open(stage.url, key=folder / "consumer.key", create_key=True)
     stack.enter_context(market)
     market.top_up(1_000)
     return market

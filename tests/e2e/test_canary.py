@@ -70,7 +70,9 @@ def test_protected_data_is_found_nowhere(tmp_path, monkeypatch) -> None:
         proxy.forward_to(stage.url)
         stage.url = proxy.url
         stage.start_nodes([NODE])
-        with Market.open(proxy.url, key=consumer_folder / "alice.key") as market:
+        with Market.open(
+            proxy.url, key=consumer_folder / "alice.key", create_key=True
+        ) as market:
             market.top_up(100)
             run_visible_job(market)
             run_enclave_job(market)

@@ -4,9 +4,10 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI
 
@@ -39,6 +40,8 @@ from sdk.transport import Transport
 SOURCE = "def double(x):\n    return 2 * x\n"
 INPUT = b"[21]"
 RESULT = b'{"a result": 42}'
+RUNNER = "ab" * 48
+"""Scripted parties run no Python, so any name of a runner will do."""
 SEALED = b"sealed input"
 EVIDENCE = b"evidence"
 
@@ -263,7 +266,7 @@ PRICES = {group: 2 for group in RatingGroup if group != RatingGroup.ROYALTY}
 @dataclass
 class Provider:
     url: str
-    runner: str
+    runner: str = RUNNER
     prices: dict[RatingGroup, int] = field(default_factory=lambda: dict(PRICES))
     now_ms: Callable[[], int] = now_ms
 
@@ -390,3 +393,44 @@ class Provider:
         """Take what waits, and report a result for each."""
         leases = self.take()
         return self.report(*(self.make_slice(lease) for lease in leases))
+
+
+class Cast:
+    """Makes parties of one market, with its clock; closes their connections."""
+
+    def __init__(self, market: RunningMarket) -> None:
+        self._market = market
+        self._made = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._made.close()
+
+    def stranger(self, key: PrivateKey | None = None) -> Consumer:
+        """Somebody who has not registered."""
+        party = Consumer(self._market.url, key, now_ms=self._market.clock.now_ms)
+        self._made.callback(party.transport.close)
+        return party
+
+    def consumer(self, key: PrivateKey | None = None, *, funds: int = 0) -> Consumer:
+        consumer = self.stranger(key)
+        consumer.register()
+        if funds:
+            consumer.top_up(funds)
+        return consumer
+
+    def newcomer(self, **values: Any) -> Provider:
+        """A registered provider that has published nothing yet."""
+        now_ms = self._market.clock.now_ms
+        provider = Provider(self._market.url, now_ms=now_ms, **values)
+        for party in (provider.party, provider.node):
+            self._made.callback(party.transport.close)
+        provider.register()
+        return provider
+
+    def provider(self, **values: Any) -> Provider:
+        provider = self.newcomer(**values)
+        provider.publish_offer()
+        return provider

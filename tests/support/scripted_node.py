@@ -61,6 +61,7 @@ class ScriptedNode:
         self.cheats = Cheats()
         self.is_deaf = False
         """Whether it takes leases and then does nothing with them."""
+        self.has_taken = threading.Event()
         self._chip = chip
         self._closed = threading.Event()
         self._market = provider.node.get("/market/v0.1/description")["market"]
@@ -81,11 +82,14 @@ class ScriptedNode:
     def _work(self) -> None:
         while not self._closed.is_set():
             leases = self.provider.take(limit=64, wait_ms=100)
+            if leases:
+                self.has_taken.set()
             if self.is_deaf:
                 continue
-            slices = [self._run(lease) for lease in leases]
+            done = [self._run(lease) for lease in leases]
+            slices = [item for item in done if item is not None]
             if slices:
-                self.provider.report(*(item for item in slices if item is not None))
+                self.provider.report(*slices)
 
     def _run(self, lease: Any) -> Any:
         try:

@@ -7,13 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from parties import MovableClock, RunningMarket, wait_until
+from parties import RUNNER, MovableClock, RunningMarket, wait_until
 
 from market.app import Runner, create_app
 from market.settings import Settings
-
-RUNNER = "ab" * 48
-"""These tests run no Python, so any name of a runner will do."""
 
 
 def listen(port: int = 0) -> socket.socket:

@@ -132,7 +132,7 @@ def test_receipt_that_is_true_is_ok(audited: WrittenMarket) -> None:
     result = run("receipt", receipt_of(audited))
     assert result.exit_code == 0
     assert "log.vkey" in result.stdout
-    assert "Not proved" in result.stdout
+    assert "it does not prove" in result.stdout
     assert "183" in result.stdout
     *_, last = result.stdout.splitlines()
     assert last == "receipt: ok"

@@ -74,8 +74,8 @@ def test_true_receipt_is_verified(written: WrittenMarket) -> None:
     assert (receipt.index, receipt.checkpoint_size) == (10, 11)
     assert receipt.charge_entry == job.statements["charge"].entry
     assert receipt.to_json()["totalMicrocredits"] == 183
-    assert "consumer, node and market signed" in receipt.meaning
-    assert "Not proved" in receipt.meaning
+    assert "that consumer, node and market signed" in receipt.meaning
+    assert "it does not prove" in receipt.meaning
 
 
 def test_receipt_without_order_openings_is_verified(written: WrittenMarket) -> None:

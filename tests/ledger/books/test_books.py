@@ -95,6 +95,7 @@ def test_void_gives_the_whole_back(books: Books) -> None:
 def test_transfers_are_kept(books: Books) -> None:
     hold(books, 60)
     books.post("p1", hold_id="h1", amount_microcredits=25)
+    books.flush()
     held = books._session.get(BookTransfer, "h1")
     posted = books._session.get(BookTransfer, "p1")
     assert held is not None
@@ -230,3 +231,32 @@ def test_database_refuses_what_must_not_be(
             .where(col(BookAccount.account_id) == ALICE)
             .values(**values)
         )
+
+
+def test_rollback_takes_everything_back(books: Books) -> None:
+    hold(books, 60)
+    before = numbers(books, ALICE)
+    mark = books.mark()
+    books.post("p1", hold_id="h1", amount_microcredits=25)
+    transfer(books, 10)
+    books.rollback_to(mark)
+    assert numbers(books, ALICE) == before
+    books.flush()
+    assert books._session.get(BookTransfer, "p1") is None
+    books.void("h1")
+    assert numbers(books, ALICE) == (100, 0, 100)
+
+
+def test_flush_keeps_what_moved(books: Books) -> None:
+    hold(books, 60)
+    books.post("p1", hold_id="h1", amount_microcredits=25)
+    books.flush()
+    again = Books(books._session, now_ms=6)
+    assert numbers(again, ALICE) == numbers(books, ALICE) == (75, 0, 75)
+
+
+def test_fresh_id_is_recorded_once(books: Books) -> None:
+    fresh = books.new_transfer_id("pay")
+    books.transfer(fresh, debit=ALICE, credit=BOB, amount_microcredits=1)
+    with pytest.raises(TransferExistsError):
+        books.transfer(fresh, debit=ALICE, credit=BOB, amount_microcredits=1)

@@ -29,10 +29,10 @@ def test_true_openings_fit() -> None:
 def test_digest_is_frozen() -> None:
     """SHA-256 over `sixfold/opening/v1`, a newline, and canonical [salt, name, value].
 
-    The value was computed with hashlib and json from that sentence alone.
+    Computed with hashlib from that sentence alone.
     """
     assert Opening(salt=SALT, value=5).digest("hold") == (
-        "eYeJFOwn4O8b2r8MlDDSk1nyuYmyiNLwY1xkWZkIU0U="
+        "nrHlEdtIcqYIdsUJ0z94DfXrTWzGT/Lf0GbHnE6B3tk="
     )
 
 
