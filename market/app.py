@@ -19,8 +19,8 @@ from ledger.replay import ReplayWindow
 from ledger.statements.kinds import MarketStatement
 from ledger.statements.statement import make_statement
 from market.billing.routes import router as billing_routes
+from market.blob_store import BlobStore
 from market.blobs.routes import router as blob_routes
-from market.blobs.store import BlobStore
 from market.broker import Broker, Terms
 from market.catalog.routes import router as catalog_routes
 from market.changes import Changes
@@ -28,6 +28,7 @@ from market.clock import Clock
 from market.context import Context, Market
 from market.database import Database
 from market.error_responses import install_error_responses
+from market.fleet_loading import load_fleet
 from market.identity.routes import router as identity_routes
 from market.identity.service import know_market, wallet_of
 from market.jobs.continuity import charge_unanswered_slices, replace_lost_jobs
@@ -172,7 +173,7 @@ class _Running:
 
     def _reload(self) -> None:
         with self.database.reading() as session:
-            self.fleet.reload(session)
+            load_fleet(session, self.fleet)
 
     def _open_books(self) -> None:
         broker = self.context.broker

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ledger.charging.tariff import RatingGroup, Tariff, TariffLine
 from ledger.signing import PrivateKey
-from market.blobs.store import BlobStore
+from market.blob_store import BlobStore
 from market.changes import Changes
 from market.placement.fleet import Fleet
 

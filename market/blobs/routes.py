@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.encoding import Json
 from market.auth import Uploader
-from market.blobs.store import payload_digest
+from market.blob_store import payload_digest
 from market.blobs.uploads import record_upload, require_room
 from market.context import Market
 from market.errors import InvalidError

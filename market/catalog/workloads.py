@@ -8,7 +8,7 @@ from enclave_sim.homomorphic.circuit import parse_circuit
 from ledger.encoding import Json
 from ledger.statements.kinds import WorkloadStatement
 from ledger.statements.statement import Statement, verify_signatures
-from market.blobs.store import check_digest
+from market.blob_store import check_digest
 from market.catalog.models import Workload
 from market.errors import InvalidError, NotFoundError
 from market.identity.service import require_account

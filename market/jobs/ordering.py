@@ -6,7 +6,7 @@ from ledger.statements.disclosure import Openings, parse_openings, verify_openin
 from ledger.statements.kinds import OrderStatement
 from ledger.statements.order_terms import OrderTerms
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
-from market.blobs.store import payload_digest
+from market.blob_store import payload_digest
 from market.broker import Broker
 from market.catalog.workloads import find_workload
 from market.errors import InvalidError, MarketError

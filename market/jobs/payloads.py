@@ -3,7 +3,7 @@
 from sqlmodel import Session
 
 from ledger.encoding import Json, decode_base64, encode_base64
-from market.blobs.store import INLINE_BYTES_MAX, BlobStore, payload_digest
+from market.blob_store import INLINE_BYTES_MAX, BlobStore, payload_digest
 from market.blobs.uploads import use_upload
 from market.errors import InvalidError
 from market.jobs.models import JobPayload

@@ -6,12 +6,7 @@ after each commit. Whether a node is alive is known here alone.
 
 from collections import Counter
 
-from sqlmodel import Session, col, select
-
 from ledger.statements.kinds import OfferStatement
-from ledger.statements.statement import parse_statement
-from market.catalog.models import Offer
-from market.jobs.models import ACTIVE_STATES, Job
 
 
 class Fleet:
@@ -23,18 +18,21 @@ class Fleet:
         self._seen_ms: dict[str, int] = {}
         self._jobs: Counter[str] = Counter()
 
-    def reload(self, session: Session) -> None:
-        """Read the truth from the database."""
-        offers: dict[str, tuple[OfferStatement, str]] = {}
-        for offer in session.exec(select(Offer).where(Offer.live)):
-            body = parse_statement(offer.entry).body
-            assert isinstance(body, OfferStatement)
-            offers[offer.node] = (body, offer.digest)
-        # Other threads look while this one reads, so each view changes at once.
-        self._offers = offers
-        self._nodes = set(session.exec(select(Offer.node).distinct()))
-        nodes = session.exec(select(Job.node).where(col(Job.state).in_(ACTIVE_STATES)))
-        self._jobs = Counter(node for node in nodes if node is not None)
+    def replace(
+        self,
+        *,
+        offers: dict[str, tuple[OfferStatement, str]],
+        nodes: set[str],
+        jobs: Counter[str],
+    ) -> None:
+        """Take over what was read; other threads see each part change at once.
+
+        Args:
+            offers: Live offers with the digests of their statements, by node.
+            nodes: All nodes that were ever offered.
+            jobs: How many jobs each node holds.
+        """
+        self._offers, self._nodes, self._jobs = offers, nodes, jobs
 
     def put(self, offer: OfferStatement, digest: str) -> None:
         """An offer was published; it replaces the node's earlier one."""
