@@ -1,33 +1,33 @@
 """`sixfold provider`: sell compute from this machine."""
 
 import json
-import os
+import re
 import signal
-import socket
-import sys
-import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Event as Flag
+from threading import Lock
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
-from ledger.charging.tariff import RatingGroup
 from ledger.console import print_json, print_line, print_notice, print_table
+from ledger.encoding import Json
 from ledger.limits import PRICE_MICROCREDITS_MAX
+from ledger.statements.kinds import OfferStatement
 from sdk.cli.consumer import JsonOption, MarketOption
 from sdk.credits import format_credits
 from sdk.market import Market
 from sdk.profile import Profile
 from sdk.provider.agent import Agent
-from sdk.provider.join import (
-    PROVIDER_KEY,
-    JoinedNode,
-    NodePlan,
-    join_market,
-    system_now_ms,
-)
-from sdk.provider.tiers import TIERS
+from sdk.provider.clock import system_now_ms
+from sdk.provider.events import Event
+from sdk.provider.join import PROVIDER_KEY, NodePlan, join_market
+from sdk.provider.probe import Step
+from sdk.provider.tiers import TIERS, find_tier
 
 app = typer.Typer(help="Sell compute from this machine.", no_args_is_help=True)
 
@@ -37,6 +37,19 @@ FOLDER = Path("sixfold-node")
 
 FolderOption = Annotated[
     Path, typer.Option(help="Keys and measurements of the node; made if missing.")
+]
+ProtectionOption = Annotated[
+    list[str] | None, typer.Option(help="Repeat it; all three by default.")
+]
+ClassOption = Annotated[
+    list[str] | None, typer.Option(help="Sensitivity classes to take; all.")
+]
+CategoryOption = Annotated[
+    list[str] | None, typer.Option(help="Data categories not to take.")
+]
+PriceOption = Annotated[
+    list[str] | None,
+    typer.Option(help="GROUP=MICROCREDITS instead of the suggested price."),
 ]
 
 
@@ -49,7 +62,9 @@ def main() -> None:
 def up(  # noqa: PLR0913, PLR0917 - one for each option
     market: MarketOption = None,
     folder: FolderOption = FOLDER,
-    name: Annotated[str, typer.Option(help="For people.")] = socket.gethostname()[:64],
+    name: Annotated[
+        str | None, typer.Option(help="For people, and public; the tier's by default.")
+    ] = None,
     tier: Annotated[
         str, typer.Option(help=f"One of {', '.join(TIERS)}.")
     ] = "edge_site",
@@ -57,30 +72,23 @@ def up(  # noqa: PLR0913, PLR0917 - one for each option
         str, typer.Option(help="Country whose law applies, such as fr.")
     ] = "unknown",
     domain: Annotated[str, typer.Option(help="Who owns the machine.")] = "private",
-    protection: Annotated[
-        list[str] | None, typer.Option(help="Repeat it; all three by default.")
+    protection: ProtectionOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Jobs at once; by tier.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Jobs at once.")] = 1,
     memory_mebibytes: Annotated[
-        int | None, typer.Option(min=64, help="Lent to each job; by default measured.")
+        int | None, typer.Option(min=64, help="Lent to each job; by tier.")
     ] = None,
-    accept_class: Annotated[
-        list[str] | None, typer.Option(help="Sensitivity classes to take; all.")
-    ] = None,
-    refuse_category: Annotated[
-        list[str] | None, typer.Option(help="Data categories not to take.")
-    ] = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(help="GROUP=MICROCREDITS instead of the suggested price."),
-    ] = None,
+    accept_class: ClassOption = None,
+    refuse_category: CategoryOption = None,
+    price: PriceOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make keys, measure this node, publish its offer, and take jobs until stopped."""
     profile = Profile.current()
     plan = NodePlan(
-        name=name,
+        name=name or tier.replace("_", "-"),
         tier=_one_of(tier, TIERS, "--tier"),
         jurisdiction=jurisdiction,
         ownership_domain=domain,
@@ -91,27 +99,24 @@ def up(  # noqa: PLR0913, PLR0917 - one for each option
         sensitivity_classes=_all_of(accept_class, CLASSES, "--accept-class"),
         categories_refused=tuple(refuse_category or ()),
     )
-    narrate = _Narrator(as_json=as_json)
-    joined = join_market(
-        market or profile.market_url,
-        folder,
-        plan,
-        cache=profile.cache,
-        now_ms=system_now_ms,
-        step=narrate.step,
-    )
-    agent = Agent(joined, now_ms=system_now_ms, tell=narrate.event)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    agent.start()
-    narrate.ready(joined)
-    stopping.wait()
-    narrate.step("stopping")
-    agent.stop()
-    # Threads that wait for the market would hold the process for seconds.
-    sys.stdout.flush()
-    os._exit(0)
+    stopping = Flag()
+    with _progress() as step:
+        joined = join_market(
+            market or profile.market_url,
+            folder,
+            plan,
+            cache=profile.cache,
+            now_ms=system_now_ms,
+            pause=lambda wait_s: _wait(stopping, wait_s),
+            step=step,
+        )
+    with closing(joined):
+        narrator = _Narrator(joined.offer, as_json=as_json)
+        agent = Agent(
+            joined, stopping=stopping, now_ms=system_now_ms, tell=narrator.tell
+        )
+        _stop_on_signal(stopping)
+        agent.run()
 
 
 @app.command()
@@ -173,42 +178,83 @@ def earnings(
 class _Narrator:
     """Tells a person, or a machine line by line, what the node does."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, offer: OfferStatement, *, as_json: bool) -> None:
+        self._offer = offer
         self._as_json = as_json
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        self._notices: dict[str, Callable[[dict[str, Json]], str]] = {
+            "given_up": lambda fields: f"{fields['jobId']}  given up: {fields['code']}",
+            "fault": lambda fields: f"{fields['jobId']}  fault: {fields['code']}",
+            "lost": lambda fields: f"{fields['jobId']}  lost: placed again elsewhere",
+            "refused": lambda fields: f"The market refused: {fields['code']}",
+            "market_away": lambda _: "The market cannot be reached. Trying on ...",
+            "market_back": lambda _: "The market is back.",
+            "stopping": lambda fields: f"Stopping; {fields['jobs']} jobs under way.",
+        }
 
-    def step(self, text: str) -> None:
-        if not self._as_json:
-            print_notice(f"{text} ...")
+    def tell(self, event: Event) -> None:
+        """Show one event; for any thread."""
+        with self._lock:
+            if self._as_json:
+                typer.echo(json.dumps(event.to_json()))
+            elif event.name == "ready":
+                self._introduce()
+            elif event.name == "job":
+                typer.echo(self._describe(event.fields))
+            else:
+                print_notice(self._notices[event.name](event.fields))
 
-    def ready(self, joined: JoinedNode) -> None:
-        offer = joined.offer
-        if self._as_json:
-            self._line(
-                {"event": "ready", "offerId": offer.offer_id, "node": offer.node}
-            )
-            return
+    def _introduce(self) -> None:
+        offer = self._offer
         print_line(f"{offer.name} takes jobs as {offer.node}.", style="bold")
+        prices = ", ".join(
+            f"{group} {price}" for group, price in sorted(offer.prices.items())
+        )
+        print_line(f"Prices in micro-credits for a unit: {prices}.")
         if offer.assurance == "simulated":
             print_line("Its enclave is simulated: it hides nothing from this machine.")
 
-    def event(self, event: dict[str, Any]) -> None:
-        if self._as_json:
-            self._line(event)
-        elif event["event"] == "warning":
-            print_notice(event["message"])
-        elif event["event"] == "job":
-            print_line(
-                f"{event['jobId']}  {event['protection']}  {event['outcome']}  "
-                f"{event['fuel']:,} fuel"
-            )
-        else:
-            reason = event.get("message") or event.get("code")
-            print_notice(f"{event['jobId']}  {event['event']}: {reason}")
+    def _describe(self, fields: dict[str, Json]) -> str:
+        quantities = fields["quantities"]
+        assert isinstance(quantities, dict)
+        due = sum(
+            price * count
+            for group, price in self._offer.prices.items()
+            if isinstance(count := quantities[group], int)
+        )
+        reason = f" ({fields['code']})" if fields["code"] else ""
+        return (
+            f"{fields['jobId']}  {fields['protection']}  {fields['outcome']}{reason}  "
+            f"{fields['elapsedMs']:,} ms  {due:,} micro-credits due"
+        )
 
-    def _line(self, event: dict[str, Any]) -> None:
-        with self._lock:
-            print(json.dumps(event), flush=True)  # noqa: T201 - the command's output
+
+@contextmanager
+def _progress() -> Iterator[Step]:
+    """Show a bar on standard error while the node is prepared, if a person watches."""
+    console = Console(stderr=True)
+    with Progress(
+        console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("joining the market", total=1.0)
+        yield lambda text, part: bar.update(task, description=text, completed=part)
+
+
+def _wait(stopping: Flag, wait_s: float) -> None:
+    stopping.wait(wait_s)
+
+
+def _stop_on_signal(stopping: Flag) -> None:
+    """Stop gracefully at the first signal, and at once at the second."""
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        stopping.set()
+
+    for number in signals:
+        signal.signal(number, stop)
 
 
 def _open_market(url: str | None, folder: Path) -> Market:
@@ -228,15 +274,20 @@ def _all_of(
     return tuple(_one_of(value, allowed, option) for value in values or allowed)
 
 
-def _parse_prices(texts: list[str]) -> dict[RatingGroup, int]:
+def _parse_prices(texts: list[str]) -> dict[str, int]:
     prices = {}
+    priced = find_tier("device").prices()
     for text in texts:
         group, _, amount = text.partition("=")
-        known = group in set(RatingGroup) - {RatingGroup.ROYALTY}
-        if not known or not amount.isdecimal() or int(amount) > PRICE_MICROCREDITS_MAX:
+        is_price = re.fullmatch("[0-9]{1,10}", amount) is not None
+        if (
+            group not in set(priced)
+            or not is_price
+            or (int(amount) > PRICE_MICROCREDITS_MAX)
+        ):
             raise typer.BadParameter(
                 f"{text} is no price; write fuel=4, in whole micro-credits.",
                 param_hint="--price",
             )
-        prices[RatingGroup(group)] = int(amount)
+        prices[group] = int(amount)
     return prices

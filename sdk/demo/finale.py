@@ -29,18 +29,16 @@ def settle_up(play: Play, folder: Path) -> None:
         total,
         f"The hospital owes {total:,} micro-credits for {invoice['jobs']} jobs.",
     )
-    names = {party.account_id: name for name, party in _parties(play).items()}
+    names = _payees(play)
     tell.table(
         ("payee", "micro-credits"),
-        [
-            (names.get(payee, "a provider"), f"{amount:,}")
-            for payee, amount in invoice["byPayee"].items()
-        ],
+        [(names[payee], f"{amount:,}") for payee, amount in invoice["byPayee"].items()],
     )
     with Market.open(play.stage.url, key=folder / "market" / "market.key") as operator:
-        fetch_copy(play.stage.url, folder)
         keep_openings(operator, folder)
-    keep_receipts([play.hospital], folder)
+        keep_receipts([play.hospital], folder)
+        # Last, so that the copy holds all that receipts and openings are about.
+        fetch_copy(play.stage.url, folder)
 
 
 def audit(play: Play, folder: Path) -> bool:
@@ -71,5 +69,9 @@ def audit(play: Play, folder: Path) -> bool:
     return report.is_ok and not damage.is_ok
 
 
-def _parties(play: Play) -> dict[str, Market]:
-    return {"the model's owner": play.owner, "the hospital": play.hospital}
+def _payees(play: Play) -> dict[str, str]:
+    return {
+        play.owner.account_id: "the model's owner",
+        play.hospital.market_id: "the market",
+        **play.providers,
+    }

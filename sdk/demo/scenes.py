@@ -1,7 +1,7 @@
 """The scenes, in order. Each does something real and tells what was measured."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Thread
 
 from sdk.demo.narrator import Narrator
@@ -28,6 +28,8 @@ class Play:
     study: Study
     owner: Market
     hospital: Market
+    providers: dict[str, str] = field(default_factory=dict)
+    """Names of the nodes by the account of their provider."""
 
     def name_of(self, node_id: str) -> str:
         """The name of a node."""
@@ -39,6 +41,7 @@ def open_market(play: Play) -> None:
     tell = play.narrator
     tell.scene("A market and four nodes, each a process of its own")
     offers = play.hospital.offers()
+    play.providers = {offer["provider"]: f"the {offer['name']}" for offer in offers}
     tell.table(
         ("node", "tier", "jurisdiction", "protections", "speed", "price of a megafuel"),
         [

@@ -142,5 +142,6 @@ def _as_arguments(options: Mapping[str, object]) -> list[str]:
 
 
 def _drain(stream: IO[str]) -> None:
-    for _ in stream:
-        pass
+    with stream:
+        for _ in stream:
+            pass

@@ -1,12 +1,11 @@
 """A provider's side: one command makes a machine a node that earns.
 
-    tiers       what kinds of node there are, and what each usually asks
-    probe       what this machine can do, measured
-    join        keys, the market's runner, and the machine as a node of a market
-    offers      the signed price and policy of a node: published, withdrawn
-    agent       takes jobs until it is told to stop
-    leases      what the node holds; courier: how bytes travel; execution: how jobs run
-    heartbeat, reporter, slices     what the market is told, and the proof of it
+    tiers           the kinds of node, and what each usually asks
+    join, probe     keys, the market's runner, what this machine can do, its offer
+    agent           takes jobs until it is told to stop
+    executor        how a job runs, by protection
+    lease, held_leases, courier     what the node may run, and its line to the market
+    reporter, slices                what came of it, and the signed proof
 
 A node calls the market and is never called, so it may sit behind any NAT. Data of
 enclave and homomorphic jobs passes through here sealed or encrypted; logs carry ids.

@@ -1,161 +1,262 @@
 """The provider's agent: takes jobs, runs them, reports them, until it is stopped.
 
-It calls the market and is never called. One thread waits for leases, one for each
-worker runs them, one reports, one keeps the leases alive.
+It calls the market and is never called. One thread waits for leases, so that an idle
+node has a placed job within milliseconds; each worker has one for each protection;
+one reports, one keeps the leases alive. None of them ends because a job, a process or
+the market does.
 """
 
+import contextlib
 import queue
-import threading
+import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from threading import BoundedSemaphore, Thread
+from threading import Event as Flag
+from typing import Literal
 
+from enclave_sim.attestation.vendor import simulated_chip_id
 from enclave_sim.errors import EnclaveError
+from enclave_sim.sandbox.pool import SandboxWorker
+from ledger.encoding import Json
 from ledger.errors import LedgerError
 from ledger.identifiers import new_identifier
-from sdk.errors import MarketUnavailableError, SdkError
-from sdk.provider.executor import Executor, LeaseGoneError, Run
-from sdk.provider.held_leases import HeldLeases
+from sdk.errors import MarketAnswerError, SdkError
+from sdk.provider.courier import Courier
+from sdk.provider.events import Event, Tell
+from sdk.provider.executor import (
+    EnclaveExecutor,
+    Executor,
+    HomomorphicExecutor,
+    SandboxExecutor,
+    open_enclave,
+)
+from sdk.provider.held_leases import Heartbeat, HeldLeases
 from sdk.provider.join import JoinedNode
-from sdk.provider.lease import Lease
-from sdk.provider.reporter import Reporter
+from sdk.provider.lease import Lease, LeaseGoneError, parse_leases
+from sdk.provider.reporter import Ready, Reporter
 
-LEASES_PER_WORKER = 64
+LEASES_PER_WORKER = 32
 """Jobs waiting in front of each worker, so that short ones need no request each."""
-WAIT_MS = 15_000
-RETRY_S = 1.0
 
-Event = dict[str, Any]
-"""Something to tell: always with `event`, never with a payload."""
+LEASES_AT_ONCE = 256
+"""The market gives no more at once."""
+
+POLL_MS = 5_000
+"""How long one question for leases waits at the market; heartbeats say in between
+that the node lives. A node that died is still thought to be asking for as long."""
+
+GRACE_S = 3.0
+"""A node that is stopped finishes what ends within this; the rest is placed again."""
+
+ROOM_WAIT_S = 0.5
+"""A node with its hands full looks this often whether it is to stop."""
+
+REFUSED_WAIT_S = 2.0
+"""Before a node asks for leases again after the market has refused to give any."""
 
 
 class Agent:
-    """Runs one node's jobs between `start` and `stop`."""
+    """Runs one node's jobs; for one call of `run`."""
 
     def __init__(
         self,
         joined: JoinedNode,
         *,
+        stopping: Flag,
         now_ms: Callable[[], int],
-        tell: Callable[[Event], None],
+        tell: Tell,
+        poll_ms: int = POLL_MS,
     ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
-            joined: The node, with its published offer.
+            joined: The node.
+            stopping: Set from anywhere, it ends `run`.
             now_ms: The clock.
             tell: Told what happens; called from several threads.
+            poll_ms: How long to wait at the market for leases.
         """
         self._joined = joined
+        self._stopping = stopping
+        self._now_ms = now_ms
         self._tell = tell
-        self._held = HeldLeases(joined, self._warn)
-        self._reporter = Reporter(joined, now_ms, self._reported)
-        self._executors = [
-            Executor(joined, self._held.holds)
-            for _ in range(joined.offer.capacity.workers)
-        ]
-        self._waiting: queue.SimpleQueue[Lease] = queue.SimpleQueue()
-        self._stopping = threading.Event()
+        self._poll_ms = poll_ms
+        self._held = HeldLeases()
+        self._courier = Courier(
+            joined.node, holds=self._held.holds, stopping=stopping, tell=tell
+        )
+        self._reporter = Reporter(
+            self._courier, self._held, joined.node_key, tell, is_busy=self._is_busy
+        )
+        self._heartbeat = Heartbeat(
+            self._courier, self._held, stopping, tell, lease_ms=joined.lease_ms
+        )
+        self._waiting: dict[str, queue.SimpleQueue[Lease | None]] = {
+            protection: queue.SimpleQueue() for protection in joined.offer.protections
+        }
+        self._executors = _make_executors(joined, self._courier)
+        self._failure: BaseException | None = None
 
-    def start(self) -> None:
-        """Start the workers and begin to take jobs.
+    def run(self) -> None:
+        """Publish the offer, take jobs until stopped, withdraw the offer.
 
         Raises:
-            EnclaveError: Sandbox or enclave cannot be used here.
+            EnclaveError: What is offered cannot run here.
+            SdkError: The market does not take the offer.
         """
-        for executor in self._executors:
-            executor.start()
-        self._held.start()
-        self._reporter.start()
-        for place, executor in enumerate(self._executors):
-            self._spawn(f"worker-{place}", partial(self._work, executor))
-        self._spawn("leases", self._take_leases)
-
-    def stop(self) -> None:
-        """Take nothing more, withdraw the offer, and end the workers.
-
-        Jobs that are not reported yet lose their lease and are placed again.
-        """
-        self._stopping.set()
-        self._held.stop()
+        workers: list[Thread] = []
+        others: list[Thread] = []
         try:
-            self._joined.withdraw()
-        except SdkError as error:
-            self._warn(f"The offer could not be withdrawn: {error}")
-        for executor in self._executors:
-            executor.close()
+            for executors in self._executors.values():
+                executors[0].start()
+            workers += [
+                self._spawn(f"{protection}-{place}", partial(self._work, *pair))
+                for protection, executors in self._executors.items()
+                for place, executor in enumerate(executors)
+                for pair in ((executor, self._waiting[protection]),)
+            ]
+            others.append(self._spawn("reporter", self._reporter.run))
+            self._joined.publish()
+            others.append(self._spawn("heartbeat", self._heartbeat.run))
+            # Nobody waits for its end: what it is asking for would not be run.
+            self._spawn("leases", self._take_leases)
+            self._tell(Event("ready", _describe(self._joined)))
+            self._stopping.wait()
+            self._tell(Event("stopping", {"jobs": self._held.count()}))
+            with contextlib.suppress(SdkError):
+                self._joined.withdraw()
+        finally:
+            self._end(workers, others)
+        if self._failure is not None:
+            raise self._failure
 
-    def _spawn(self, name: str, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name=name, daemon=True).start()
+    def _spawn(self, name: str, loop: Callable[[], None]) -> Thread:
+        def guarded() -> None:
+            try:
+                loop()
+            except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                self._failure = error
+                self._stopping.set()
+
+        thread = Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _end(self, workers: list[Thread], others: list[Thread]) -> None:
+        """Let what ends soon come to its end, then end all processes."""
+        self._stopping.set()
+        deadline_s = time.monotonic() + GRACE_S
+        for protection, executors in self._executors.items():
+            for _ in executors:
+                self._waiting[protection].put(None)
+        for thread in workers:
+            thread.join(max(deadline_s - time.monotonic(), 0))
+        self._reporter.finish()
+        for thread in others:
+            thread.join(max(deadline_s - time.monotonic(), 0))
+        for executors in self._executors.values():
+            for executor in executors:
+                executor.close()
 
     def _take_leases(self) -> None:
-        room_max = LEASES_PER_WORKER * len(self._executors)
+        workers = self._joined.offer.capacity.workers
+        room = min(workers * LEASES_PER_WORKER, LEASES_AT_ONCE)
         while not self._stopping.is_set():
-            room = room_max - self._waiting.qsize()
-            if room < max(room_max // 2, 1):
-                self._stopping.wait(0.01)
+            # Many at once when there is much to do, any at once when there is not.
+            if not self._held.wait_for_room(room // 2, timeout_s=ROOM_WAIT_S):
                 continue
             try:
-                leases = self._ask(room)
-            except MarketUnavailableError as error:
-                self._warn(f"{error} Trying again.")
-                self._stopping.wait(RETRY_S)
-            except (SdkError, LedgerError) as error:
-                self._warn(f"No leases: {error}")
-                self._stopping.wait(RETRY_S)
-            else:
-                for lease in leases:
-                    self._held.add(lease)
-                    self._waiting.put(lease)
-
-    def _ask(self, room: int) -> list[Lease]:
-        answer = self._joined.node.post_json(
-            "/node-agent/v0.1/leases",
-            {
-                "commandId": new_identifier("lease"),
-                "limit": min(room, 256),
-                "waitMs": WAIT_MS,
-            },
-        )
-        leases = answer.get("leases") if isinstance(answer, dict) else None
-        if not isinstance(leases, list):
-            raise SdkError("The market's answer to a lease query is not in form.")
-        return [Lease.from_json(item) for item in leases]
-
-    def _work(self, executor: Executor) -> None:
-        while not self._stopping.is_set():
-            lease = self._waiting.get()
-            if not self._held.holds(lease):
+                leases = self._ask(limit=room - self._held.count())
+            except LeaseGoneError:
+                return
+            except SdkError as error:
+                self._tell(Event("refused", {"code": error.code}))
+                self._stopping.wait(REFUSED_WAIT_S)
                 continue
-            try:
-                run = executor.run(lease)
-                # A lost lease is not reported: another node has the job now.
-                if self._held.holds(lease):
-                    self._reporter.report(lease, run)
-            except (SdkError, EnclaveError, LedgerError) as error:
-                self._give_up(lease, error)
+            self._held.add(leases)
+            for lease in leases:
+                self._waiting[lease.protection].put(lease)
 
-    def _give_up(self, lease: Lease, error: Exception) -> None:
-        self._held.drop(lease)
-        if self._stopping.is_set() or isinstance(error, LeaseGoneError):
-            return
-        code = getattr(error, "code", "PROVIDER.FAILED")
-        self._tell({"event": "given_up", "jobId": lease.job_id, "code": code})
-
-    def _reported(self, lease: Lease, run: Run, refusal: str | None) -> None:
-        self._held.drop(lease)
-        event: Event = {
-            "event": "job" if refusal is None else "refused",
-            "jobId": lease.job_id,
-            "attempt": lease.attempt,
-            "protection": lease.protection,
-            "outcome": run.outcome,
-            "fuel": run.usage.fuel,
+    def _ask(self, *, limit: int) -> list[Lease]:
+        # However often this question is sent, the market gives one answer to it.
+        question: dict[str, Json] = {
+            "commandId": new_identifier("lease"),
+            "limit": limit,
+            "waitMs": self._poll_ms,
         }
-        if refusal is not None:
-            event["message"] = refusal
-        self._tell(event)
+        answer = self._courier.persist(
+            lambda: self._joined.node.post_json("/node-agent/v0.1/leases", question)
+        )
+        leases = parse_leases(answer)
+        if any(lease.protection not in self._waiting for lease in leases):
+            raise MarketAnswerError("A lease is for a protection that is not offered.")
+        return leases
 
-    def _warn(self, text: str) -> None:
-        if not self._stopping.is_set():
-            self._tell({"event": "warning", "message": text})
+    def _work(
+        self, executor: Executor, waiting: "queue.SimpleQueue[Lease | None]"
+    ) -> None:
+        with contextlib.suppress(EnclaveError):
+            # If it does not start now, the first job finds out why.
+            executor.start()
+        while (lease := waiting.get()) is not None:
+            if self._held.holds(lease) and not self._stopping.is_set():
+                self._run(executor, lease)
+
+    def _run(self, executor: Executor, lease: Lease) -> None:
+        try:
+            run = executor.run(lease)
+            payload = self._courier.upload(lease, run.result)
+        except (SdkError, EnclaveError, LedgerError) as error:
+            self._give_up(lease, "given_up", error.code)
+        except Exception as error:  # noqa: BLE001 - no job may end the agent
+            # Only the name: the text may hold what was being worked on.
+            self._give_up(lease, "fault", type(error).__name__)
+        else:
+            self._reporter.put(Ready(run, payload, finished_at_ms=self._now_ms()))
+
+    def _give_up(
+        self, lease: Lease, name: Literal["given_up", "fault"], code: str
+    ) -> None:
+        if self._held.holds(lease):
+            self._held.drop(lease)
+            self._tell(Event(name, {**lease.reference(), "code": code}))
+
+    def _is_busy(self) -> bool:
+        return any(not waiting.empty() for waiting in self._waiting.values())
+
+
+def _make_executors(joined: JoinedNode, courier: Courier) -> dict[str, list[Executor]]:
+    workers = joined.offer.capacity.workers
+    slot = BoundedSemaphore(workers)
+    chip_id = simulated_chip_id(joined.node_key.node_id)
+
+    def make(protection: str) -> Executor:
+        match protection:
+            case "sandbox":
+                worker = SandboxWorker(joined.runner_sha384, joined.cache)
+                return SandboxExecutor(worker, courier, slot)
+            case "enclave":
+                enclave = open_enclave(joined.runner_sha384, joined.cache, chip_id)
+                return EnclaveExecutor(enclave, courier, slot, market=joined.market)
+            case _:
+                return HomomorphicExecutor(courier, slot)
+
+    return {
+        protection: [make(protection) for _ in range(workers)]
+        for protection in joined.offer.protections
+    }
+
+
+def _describe(joined: JoinedNode) -> dict[str, Json]:
+    offer = joined.offer
+    return {
+        "offerId": offer.offer_id,
+        "node": offer.node,
+        "provider": offer.provider,
+        "name": offer.name,
+        "tier": offer.tier,
+        "protections": list(offer.protections),
+        "assurance": offer.assurance,
+        "workers": offer.capacity.workers,
+    }

@@ -1,17 +1,26 @@
 """A leased job as the market hands it to a node."""
 
-from typing import Literal
-
 from pydantic import ConfigDict, Field
 
 from ledger.document import AccountId, Base64, Digest, Document, Identifier
 from ledger.encoding import Json
+from ledger.errors import EncodingError
 from ledger.statements.order_terms import (
     JobLimits,
     Protection,
     Recipient,
     WorkloadReference,
 )
+from sdk.errors import MarketAnswerError, SdkError
+
+LeaseKey = tuple[str, int]
+"""Job and attempt: what tells a lease from all others."""
+
+
+class LeaseGoneError(SdkError):
+    """The lease was lost, or the job cannot be run here; the market places it again."""
+
+    code = "PROVIDER.LEASE_GONE"
 
 
 class Lease(Document):
@@ -20,7 +29,7 @@ class Lease(Document):
     model_config = ConfigDict(extra="ignore")
 
     job_id: Identifier
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=1000)
     consumer: AccountId
     agreement: Digest
     protection: Protection
@@ -29,12 +38,28 @@ class Lease(Document):
     recipient: Recipient | None
     source: str | None
     circuit: Base64 | None
-    input: Json
+    input: dict[str, Json] | None
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> LeaseKey:
         """What tells it from all other leases."""
         return self.job_id, self.attempt
 
+    def reference(self) -> dict[str, Json]:
+        """How requests and events name it."""
+        return {"jobId": self.job_id, "attempt": self.attempt}
 
-Outcome = Literal["succeeded", "failed"]
+
+def parse_leases(answer: Json) -> list[Lease]:
+    """Read the leases of an answer.
+
+    Raises:
+        MarketAnswerError: They are not in form.
+    """
+    leases = answer.get("leases") if isinstance(answer, dict) else None
+    if not isinstance(leases, list):
+        raise MarketAnswerError("An answer with leases lists them.")
+    try:
+        return [Lease.from_json(item) for item in leases]
+    except EncodingError as error:
+        raise MarketAnswerError(f"A lease is not in form: {error}") from error

@@ -1,124 +1,181 @@
-"""Step 9: signs a slice for each run, and reports what is ready in one request."""
+"""Reports results with their slices, many in one request if many are ready.
+
+While a request is under way others become ready, so batches grow with the load; when
+no more work is queued, a result is reported at once.
+"""
 
 import queue
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.encoding import Json
-from ledger.metering.usage import quantity_fields
-from ledger.statements.disclosure import conceal
-from ledger.statements.kinds import SliceStatement
-from ledger.statements.statement import make_statement
-from sdk.errors import MarketRefusedError, MarketUnavailableError, SdkError
-from sdk.order import statement_json
-from sdk.payloads import payload_digest, send_payload
+from ledger.signing import PrivateKey
+from sdk.errors import MarketAnswerError, MarketRefusedError
+from sdk.payloads import INLINE_BYTES_MAX
+from sdk.provider.courier import Courier
+from sdk.provider.events import Event, Tell
 from sdk.provider.executor import Run
-from sdk.provider.join import JoinedNode
-from sdk.provider.lease import Lease
+from sdk.provider.held_leases import HeldLeases
+from sdk.provider.lease import LeaseGoneError
+from sdk.provider.slices import sign_slice
 
 SLICES_PER_REPORT_MAX = 128
-"""With 64 KiB of result each a report stays within the market's bound."""
-REPORT_BYTES_MAX = 4 * 2**20
-RETRY_S = 1.0
+"""Of one request; the market takes twice as many."""
 
-Told = Callable[[Lease, Run, str | None], None]
-"""Called for each slice that was taken, or with the reason why it was not."""
+REPORT_BYTES_MAX = 4 * 2**20
+"""Of inline results in one request; in base64 and with their slices they stay below
+the 8 MiB that the market takes."""
+
+LINGER_S = 0.02
+"""How long a result waits for company while more work is queued: a few no-op jobs."""
+
+LEASE_LOST = "NODE_AGENT.LEASE_LOST"
+"""The market's code for a slice of an attempt that is no longer this node's."""
+
+UNREPORTED = "NODE.UNREPORTED"
+"""The node stopped before the market had answered."""
 
 
 @dataclass(frozen=True)
-class _Finished:
-    lease: Lease
+class Ready:
+    """A run whose result can be reported."""
+
     run: Run
-    item: dict[str, Json]
-    size_bytes: int
+    payload: dict[str, Json]
+    finished_at_ms: int
 
 
 class Reporter:
-    """A thread that reports finished runs; many that are ready share one request."""
+    """One queue of results, emptied by one thread."""
 
     def __init__(
-        self, joined: JoinedNode, now_ms: Callable[[], int], told: Told
+        self,
+        courier: Courier,
+        held: HeldLeases,
+        key: PrivateKey,
+        tell: Tell,
+        *,
+        is_busy: Callable[[], bool],
     ) -> None:
-        self._joined = joined
-        self._now_ms = now_ms
-        self._told = told
-        self._queue: queue.SimpleQueue[_Finished] = queue.SimpleQueue()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        """Prepare; nothing is sent before `run`.
 
-    def start(self) -> None:
-        """Begin to report."""
-        self._thread.start()
-
-    def report(self, lease: Lease, run: Run) -> None:
-        """Sign the slice of a run and queue it; uploads a large result first.
-
-        Raises:
-            SdkError: The upload failed.
+        Args:
+            courier: To the market.
+            held: What is not held any more is not reported.
+            key: The node's; signs the slices.
+            tell: Told what came of each report.
+            is_busy: Whether more work is queued, so that more results come soon.
         """
-        openings = conceal(
-            {
-                **quantity_fields(run.usage.quantities()),
-                "outcome": run.outcome,
-                "input_digest": run.input_digest,
-                "result_digest": payload_digest(run.result),
-            }
-        )
-        body = SliceStatement(
-            job_id=lease.job_id,
-            agreement=lease.agreement,
-            node=self._joined.node_key.node_id,
-            consumer=lease.consumer,
-            sequence=0,
-            finished_at_ms=self._now_ms(),
-        )
-        statement = make_statement(body, openings).signed_by(
-            "node", self._joined.node_key
-        )
-        item: dict[str, Json] = {
-            "jobId": lease.job_id,
-            "attempt": lease.attempt,
-            "slice": statement_json(statement),
-            "openings": {name: opening.to_json() for name, opening in openings.items()},
-            "result": send_payload(self._joined.node, run.result),
-        }
-        self._queue.put(_Finished(lease, run, item, len(run.result)))
+        self._courier = courier
+        self._held = held
+        self._key = key
+        self._tell = tell
+        self._is_busy = is_busy
+        self._queue: queue.SimpleQueue[Ready | None] = queue.SimpleQueue()
 
-    def _run(self) -> None:
-        while True:
-            batch = self._collect()
-            while not self._send(batch):
-                # The results are kept until the market is back: they were worked for.
-                self._stopping.wait(RETRY_S)
+    def put(self, ready: Ready) -> None:
+        """Hand a result over; it is reported soon."""
+        self._queue.put(ready)
 
-    def _collect(self) -> list[_Finished]:
-        batch = [self._queue.get()]
-        size = batch[0].size_bytes
-        while len(batch) < SLICES_PER_REPORT_MAX and size < REPORT_BYTES_MAX:
+    def finish(self) -> None:
+        """Have `run` return when all that was handed over is reported."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Report until `finish`; for a thread of its own."""
+        is_open = True
+        while is_open:
+            batch, is_open = self._collect()
+            if batch:
+                self._report(batch)
+
+    def _collect(self) -> tuple[list[Ready], bool]:
+        batch: list[Ready] = []
+        size, deadline_s = 0, 0.0
+        while len(batch) < SLICES_PER_REPORT_MAX and size <= REPORT_BYTES_MAX:
             try:
-                batch.append(self._queue.get_nowait())
+                ready = self._queue.get(timeout=self._wait_s(batch, deadline_s))
             except queue.Empty:
                 break
-            size += batch[-1].size_bytes
-        return batch
+            if ready is None:
+                return batch, False
+            if not batch:
+                deadline_s = time.monotonic() + LINGER_S
+            batch.append(ready)
+            size += min(len(ready.run.result), INLINE_BYTES_MAX)
+        return batch, True
 
-    def _send(self, batch: list[_Finished]) -> bool:
-        document: Json = {"slices": [finished.item for finished in batch]}
-        try:
-            answer = self._joined.node.post_json("/node-agent/v0.1/slices", document)
-        except MarketUnavailableError:
-            return False
-        except MarketRefusedError as error:
-            for finished in batch:
-                self._told(finished.lease, finished.run, error.message)
-            return True
-        jobs = answer.get("jobs") if isinstance(answer, dict) else None
-        if not isinstance(jobs, list) or len(jobs) != len(batch):
-            raise SdkError("The market's answer to a report is not in form.")
-        for finished, job in zip(batch, jobs, strict=True):
-            reason = (
-                str(job["message"]) if isinstance(job, dict) and "code" in job else None
+    def _wait_s(self, batch: list[Ready], deadline_s: float) -> float | None:
+        if not batch:
+            return None
+        return max(deadline_s - time.monotonic(), 0) if self._is_busy() else 0
+
+    def _report(self, batch: list[Ready]) -> None:
+        keys = self._held.begin_report(ready.run.lease for ready in batch)
+        runs = {
+            ready.run.lease.job_id: ready.run
+            for ready in batch
+            if ready.run.lease.key in keys
+        }
+        slices: list[Json] = [
+            sign_slice(
+                ready.run, ready.payload, key=self._key, now_ms=ready.finished_at_ms
             )
-            self._told(finished.lease, finished.run, reason)
-        return True
+            for ready in batch
+            if ready.run.lease.key in keys
+        ]
+        codes = self._send(slices) if slices else {}
+        for job_id, run in runs.items():
+            self._conclude(run, codes.get(job_id, MarketAnswerError.code))
+
+    def _send(self, slices: list[Json]) -> dict[str, str | None]:
+        """Report slices; gives for each job None, or the code of the refusal."""
+        job_ids = [str(item["jobId"]) for item in slices if isinstance(item, dict)]
+        try:
+            # The same bytes each time: the market may have got them already.
+            answer = self._courier.persist(
+                lambda: self._courier.transport.post_json(
+                    "/node-agent/v0.1/slices", {"slices": slices}
+                )
+            )
+            return _read_items(answer)
+        except (MarketRefusedError, MarketAnswerError) as error:
+            return dict.fromkeys(job_ids, error.code)
+        except LeaseGoneError:
+            return dict.fromkeys(job_ids, UNREPORTED)
+
+    def _conclude(self, run: Run, code: str | None) -> None:
+        self._held.drop(run.lease)
+        fields: dict[str, Json] = run.lease.reference()
+        if code is None:
+            quantities = run.usage.quantities()
+            fields |= {
+                "protection": run.lease.protection,
+                "outcome": run.outcome,
+                "code": run.error_code,
+                "elapsedMs": run.elapsed_ms,
+                "quantities": {str(group): n for group, n in quantities.items()},
+            }
+            self._tell(Event("job", fields))
+        elif code == LEASE_LOST:
+            self._tell(Event("lost", fields))
+        else:
+            self._tell(Event("refused", {**fields, "code": code}))
+
+
+def _read_items(answer: Json) -> dict[str, str | None]:
+    """Which slices the market took, and with which code it refused the others."""
+    jobs = answer.get("jobs") if isinstance(answer, dict) else None
+    if not isinstance(jobs, list):
+        raise MarketAnswerError("The answer to slices lists their jobs.")
+    codes: dict[str, str | None] = {}
+    for job in jobs:
+        match job:
+            case {"jobId": str(job_id), "status": int(), "code": str(code)}:
+                codes[job_id] = code
+            case {"jobId": str(job_id), "state": str()}:
+                codes[job_id] = None
+            case _:
+                raise MarketAnswerError("An item of a batch is not in form.")
+    return codes

@@ -244,6 +244,19 @@ def test_altered_outcome_is_disputed(
         assert_nothing_was_paid(market, dispute.value.job_id, "usage_wrong")
 
 
+def test_evidence_that_is_not_what_was_announced_gets_no_input(
+    running, alice, key_path, node
+) -> None:
+    def change(job: dict[str, Any]) -> None:
+        if "evidence" in job:
+            job["evidence"]["digest"] = flip(job["evidence"]["digest"])
+
+    with open_lied_to(running.url, key_path, change) as market:
+        with pytest.raises(UntrustedEvidenceError, match="announced") as refusal:
+            market.offload(sensitivity="confidential")(double)(1)
+        assert_nothing_was_paid(market, refusal.value.job_id, "evidence_invalid")
+
+
 def test_altered_result_is_disputed(running, alice, key_path, node) -> None:
     def change(job: dict[str, Any]) -> None:
         if "result" in job:

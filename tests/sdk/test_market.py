@@ -2,12 +2,17 @@
 
 import json
 
+import httpx
 import pytest
 
+from ledger.encoding import canonical_json
 from ledger.errors import KeyFileError
 from ledger.signing import PrivateKey
-from sdk import InputError, Market, MarketRefusedError, PinError
-from sdk.pins import pin_path
+from sdk import InputError, Market, MarketAnswerError, MarketRefusedError, PinError
+from sdk.market import _system_now_ms
+from sdk.pins import PinStore, pin_path
+from sdk.session import open_session
+from sdk.transport import Transport
 
 MISSING = "job_aaaaaaaaaaaaaaaaaaaa"
 
@@ -153,3 +158,29 @@ def test_call_takes_what_the_function_takes(alice) -> None:
     with pytest.raises(InputError, match="no JSON form"):
         remote({1, 2})
     assert remote.map([]) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"market": 1}, {"logKey": "x"}, {"runner": "short"}, {"tariff": {}}]
+)
+def test_description_out_of_form_is_refused(running, change) -> None:
+    key = PrivateKey.generate()
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/market/v0.1/description"
+        return httpx.Response(200, content=canonical_json(good | change))
+
+    real = Transport(running.url, key, now_ms=_system_now_ms)
+    good = real.get_json("/market/v0.1/description")
+    real.close()
+    transport = Transport(
+        running.url, key, now_ms=_system_now_ms, http=httpx.MockTransport(respond)
+    )
+    with pytest.raises(MarketAnswerError, match="not in form"):
+        open_session(
+            running.url,
+            transport=transport,
+            key=key,
+            pins=PinStore(None),
+            now_ms=_system_now_ms,
+        )

@@ -79,3 +79,17 @@ def test_refused_job_tells_every_reason(alice, node) -> None:
     rules = [item["rule"] for item in offer["refusals"]]
     assert rules == ["sensitivity_floor", "assurance"]
     assert alice.explain(refusal.value.job_id)["state"] == "refused"
+
+
+def repeat(text: str, times: int) -> str:
+    return text * times
+
+
+@pytest.mark.parametrize("sensitivity", ["public", "confidential"])
+def test_large_payloads_travel_both_ways(alice, node, sensitivity) -> None:
+    remote = alice.offload(sensitivity=sensitivity)(repeat)
+    text = "x" * 100_000
+    assert remote(text, 2) == text * 2
+    assert remote.last.quantities["bytes_up"] > 97
+    assert remote.last.quantities["bytes_down"] > 195
+    remote.last.receipt.verify()

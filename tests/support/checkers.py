@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from ledger.books.books import Books
 from ledger.books.models import BookTransfer, TransferState
@@ -10,16 +10,19 @@ from ledger.log.log import Log
 from ledger.log.models import LogEntry, LogHead
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
 from market.database import Database
+from market.jobs.models import ACTIVE_STATES, Job
+from market.placement.fleet import Fleet
 
 
-def check_books(database: Database, *, held_microcredits: int = 0) -> None:
-    """The books balance, agree with the transfers, and hold this much."""
+def check_books(database: Database, *, held_microcredits: int | None = 0) -> int:
+    """The books balance, agree with the transfers, and hold this much; gives that."""
     with database.reading() as session:
         books = Books(session, now_ms=0)
         assert books.sum_posted_microcredits() == 0
         accounts = books.accounts()
-        assert sum(item.debits_pending for item in accounts) == held_microcredits
-        assert sum(item.credits_pending for item in accounts) == held_microcredits
+        held = sum(item.debits_pending for item in accounts)
+        assert held == sum(item.credits_pending for item in accounts)
+        assert held_microcredits in {held, None}
         posted, pending = _sums(session)
         for account in accounts:
             balance = account.credits_posted - account.debits_posted
@@ -27,6 +30,7 @@ def check_books(database: Database, *, held_microcredits: int = 0) -> None:
             reserved = account.credits_pending - account.debits_pending
             assert reserved == pending[account.account_id], account
             assert account.may_overdraw or balance >= account.debits_pending
+    return held
 
 
 def _sums(session: Session) -> tuple[Counter[str], Counter[str]]:
@@ -68,3 +72,14 @@ def log_is_published(log: Log, database: Database) -> bool:
         head = session.get(LogHead, 1)
     published = log.published()
     return published is not None and head is not None and published.size == head.size
+
+
+def fleet_is_right(fleet: Fleet, database: Database) -> bool:
+    """Whether the load of each node in memory is the count of jobs that it holds.
+
+    While a transaction is on its way the two may differ.
+    """
+    with database.reading() as session:
+        active = select(Job.node).where(col(Job.state).in_(ACTIVE_STATES))
+        held = Counter(node for node in session.exec(active) if node is not None)
+    return +fleet._jobs == held

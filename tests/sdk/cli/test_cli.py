@@ -1,6 +1,7 @@
 """The command line in this process: exit codes, answers, errors without traces."""
 
 import importlib.metadata
+import io
 import json
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ def here(running, key_path, monkeypatch) -> Path:
         "import numpy\n\n\n@numpy.vectorize\ndef add(x: int, y: int = 0):\n"
         "    if x < 0:\n        raise ValueError('negative')\n    return x + y\n"
     )
+    (key_path.parent / "first.py").write_text("def first(x):\n    return x[0]\n")
     return key_path.parent
 
 
@@ -234,6 +236,28 @@ def test_result_alone_is_on_standard_output(here, alice, node, sixfold) -> None:
     )
     assert (code, out) == (0, "7\n")
     assert "credits" in err
+
+
+def test_input_comes_from_standard_input(
+    here, alice, node, sixfold, monkeypatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("[1]"))
+    code, out, _ = sixfold(
+        "job",
+        "run",
+        f"{here}/first.py:first",
+        "--input",
+        "-",
+        "--sensitivity",
+        "public",
+        "--protection",
+        "sandbox",
+        "--receipt",
+        f"{here}/r.tlog-proof",
+    )
+    assert (code, out) == (0, "1\n")
+    assert sixfold("audit", "receipt", f"{here}/r.tlog-proof")[0] == 0
+    assert "Node node_" in sixfold("job", "list")[1]
 
 
 def test_refused_job_ends_with_next_step(here, alice, node, sixfold) -> None:
