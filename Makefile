@@ -25,7 +25,7 @@ check: .venv/installed  ## Format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 format: .venv/installed  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

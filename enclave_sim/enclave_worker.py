@@ -23,7 +23,8 @@ from enclave_sim.errors import RunnerError, SessionError
 from enclave_sim.launch import LaunchRecord, digest_source
 from enclave_sim.process import Operation, serve
 from enclave_sim.sandbox.compiler import discard_code, load_code
-from enclave_sim.sandbox.engine import ENGINE_ID, call_on_large_stack
+from enclave_sim.sandbox.engine import call_on_large_stack
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.limits import Limits, verify_job
 from enclave_sim.sandbox.runtime import Runtime
 from enclave_sim.sealed_result import seal_result

@@ -1,8 +1,10 @@
 """Joins the parts of a market, once, into one application."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -28,10 +30,15 @@ from market.clock import Clock
 from market.context import Context, Market
 from market.database import Database
 from market.error_responses import install_error_responses
+from market.errors import MarketError
 from market.fleet_loading import load_fleet
 from market.identity.routes import router as identity_routes
 from market.identity.service import know_market, wallet_of
-from market.jobs.continuity import charge_unanswered_slices, replace_lost_jobs
+from market.jobs.continuity import (
+    charge_unanswered_slices,
+    replace_lost_jobs,
+    resume,
+)
 from market.jobs.node_routes import router as node_routes
 from market.jobs.routes import router as job_routes
 from market.log_site.publisher import Publisher
@@ -40,6 +47,8 @@ from market.placement.fleet import Fleet
 from market.settings import Settings
 from market.transaction import Transaction
 from market.writer import Command, Writer, WriterHooks
+
+logger = logging.getLogger(__name__)
 
 ROUND_S = 0.5
 """Time between two looks for lost leases and unanswered slices."""
@@ -162,14 +171,17 @@ class _Running:
     async def run_rounds(self) -> None:
         """Look for lost leases and unanswered slices, again and again."""
         broker = self.context.broker
+        rounds = [
+            _own(broker, partial(replace_lost_jobs, broker=broker)),
+            _own(broker, partial(charge_unanswered_slices, broker=broker)),
+        ]
         while True:
             await asyncio.sleep(ROUND_S)
-            await self.writer.submit(
-                [
-                    _own(broker, lambda step: replace_lost_jobs(step, broker)),
-                    _own(broker, lambda step: charge_unanswered_slices(step, broker)),
-                ]
-            )
+            try:
+                await self.writer.submit(rounds)
+            except MarketError:
+                # Busy, or the disk is full: the next round finds the same work.
+                logger.exception("A round could not be run.")
 
     def _reload(self) -> None:
         with self.database.reading() as session:
@@ -181,6 +193,7 @@ class _Running:
 
         def apply(transaction: Transaction) -> Json:
             _open_accounts(transaction.books, broker)
+            resume(transaction, broker)
             if _is_new(transaction.session):
                 # The market's first statement makes it known; it needs no other.
                 know_market(transaction, broker.key.public)

@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
 from enclave_sim.sandbox.cache import default_cache
 from enclave_sim.sandbox.runner import build_runner, load_runner_artefact
+from ledger.document import describe_validation
 from market.app import Runner, create_app
 from market.clock import SystemClock
 from market.settings import Settings
@@ -57,10 +59,13 @@ def serve(
     Money is development credit, and the enclaves of its nodes are simulated.
     """
     given = {"folder": folder, "host": host, "port": port, "lease_ms": lease_ms}
-    settings = Settings.from_environment(
-        os.environ,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    try:
+        settings = Settings.from_environment(
+            os.environ,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except ValidationError as error:
+        raise typer.BadParameter(describe_validation(error)) from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     listener = _listen(settings.host, settings.port)
     bound_host, bound_port = listener.getsockname()[:2]
@@ -68,7 +73,7 @@ def serve(
     application = create_app(
         settings, runner=_prepare_runner(settings), public_url=url, clock=SystemClock()
     )
-    _announce(url, settings, as_json=as_json)
+    _announce(url, settings, bound_port, as_json=as_json)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     config = uvicorn.Config(
         application,
@@ -109,9 +114,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(url: str, settings: Settings, *, as_json: bool) -> None:
+def _announce(url: str, settings: Settings, port: int, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"event": "ready", "url": url}), flush=True)  # noqa: T201 - the command's output
+        ready = {"event": "ready", "url": url, "port": port}
+        print(json.dumps(ready), flush=True)  # noqa: T201 - the command's output
         return
     console = Console()
     console.print(f"Market at [bold]{url}[/bold], data in {settings.folder}")

@@ -86,7 +86,9 @@ class _RefusedError(Exception):
     """A command was refused in a batch that has no savepoints."""
 
 
-_Run = Callable[[Transaction, Command], Outcome]
+_Answer = tuple[Outcome, str | None]
+"""An outcome, and how it is kept; None if it is not."""
+_Run = Callable[[Transaction, Command], _Answer]
 
 
 class Writer:
@@ -236,34 +238,35 @@ def _run_once(transaction: Transaction, command: Command, run: _Run) -> Outcome:
         if known.payload_hash != payload_hash:
             return ConflictError("This id was used before with another payload.")
         return json.loads(known.answer)  # type: ignore[no-any-return]
-    answer = run(transaction, command)
-    if answer is not None and not isinstance(answer, MarketError):
-        transaction.keep_answer(
-            command.party,
-            command.command_id,
-            payload_hash,
-            canonical_json(answer).decode(),
-        )
+    answer, text = run(transaction, command)
+    if text is not None:
+        transaction.keep_answer(command.party, command.command_id, payload_hash, text)
     return answer
 
 
-def _run_plainly(transaction: Transaction, command: Command) -> Outcome:
+def _apply(transaction: Transaction, command: Command) -> _Answer:
+    answer = command.apply(transaction)
+    # An answer that has no canonical form is the command's fault, and its alone.
+    return answer, None if answer is None else canonical_json(answer).decode()
+
+
+def _run_plainly(transaction: Transaction, command: Command) -> _Answer:
     try:
-        return command.apply(transaction)
+        return _apply(transaction, command)
     except OperationalError:
         raise
     except Exception as error:
         raise _RefusedError from error
 
 
-def _run_in_savepoint(transaction: Transaction, command: Command) -> Outcome:
+def _run_in_savepoint(transaction: Transaction, command: Command) -> _Answer:
     mark = transaction.savepoint()
     try:
         with transaction.session.begin_nested():
-            return command.apply(transaction)
+            return _apply(transaction, command)
     except (MarketError, LedgerError, EnclaveError) as error:
         transaction.rollback_to(mark)
-        return refusal_of(error)
+        return refusal_of(error), None
     except OperationalError:
         # SQLite may have ended the whole transaction, as it does when the disk is
         # full: what the next commands did would be stored without their statements.
@@ -272,4 +275,5 @@ def _run_in_savepoint(transaction: Transaction, command: Command) -> Outcome:
         # A fault of ours in one command must not take the others' commit along.
         transaction.rollback_to(mark)
         logger.exception("Command %s of %s failed.", command.command_id, command.party)
-        return MarketError("The market could not do this; it has been noted.")
+        fault = MarketError("The market could not do this; it has been noted.")
+        return fault, None

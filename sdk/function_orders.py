@@ -10,10 +10,10 @@ from functools import cached_property
 
 from enclave_sim.challenge import CHALLENGE_BYTES
 from enclave_sim.channel import ChannelKey
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.limits import Limits
 from ledger.encoding import encode_base64
 from ledger.statements.order_terms import JobLimits, Recipient, WorkloadReference
-from sdk.errors import ExtraMissingError
 from sdk.options import JobPlan, OffloadOptions, function_limits, function_protection
 from sdk.order import Draft, Order, job_limits, sign_order
 from sdk.payloads import payload_digest
@@ -127,15 +127,6 @@ class FunctionOrders:
             source=self.source.text,
             entry=self.source.entry,
             limits=limits,
-            engine_id=_engine_id(),
+            engine_id=ENGINE_ID,
         )
         return record.measurement
-
-
-def _engine_id() -> str:
-    """The engine that enclaves must run: the one of this release."""
-    try:
-        from enclave_sim.sandbox.engine import ENGINE_ID  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ExtraMissingError("Appraising an enclave", "provider") from error
-    return ENGINE_ID

@@ -11,7 +11,7 @@ from pathlib import Path
 from enclave_sim.errors import ProcessError, RunnerError
 from enclave_sim.process import ChildProcess, ProcessLimits
 from enclave_sim.sandbox.cache import locked, read_sealed, remove_sealed, write_sealed
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.progress import Progress, ignore_progress, shown
 from enclave_sim.sandbox.runner import load_runner_artefact
 

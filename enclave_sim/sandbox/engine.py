@@ -17,14 +17,12 @@ from typing import TypeVar
 import wasmtime
 from wasmtime import _ffi
 
-METERING_SCHEDULE = 1
-"""Version of what a unit of fuel means; grows when the same job costs other fuel."""
-
-WASM_STACK_BYTES = 64 * 2**20
-"""CPython stops recursion in C after 1 MiB of its own stack, for which compiled
-code needs up to 48 MiB of the host's. What fills the host's stack first, such as
-letting go of a million nested lists, ends in a trap at a depth that depends on the
-processor; a smaller stack would let more programs come that far."""
+from enclave_sim.errors import RunnerError
+from enclave_sim.sandbox.engine_identity import (
+    PROPOSALS_OFF,
+    WASM_STACK_BYTES,
+    WASMTIME_VERSION,
+)
 
 THREAD_STACK_BYTES = WASM_STACK_BYTES + 8 * 2**20
 """The frames of this program and of wasmtime need less than the difference."""
@@ -32,48 +30,30 @@ THREAD_STACK_BYTES = WASM_STACK_BYTES + 8 * 2**20
 ASYNC_STACK_BYTES = THREAD_STACK_BYTES
 """Never used, but wasmtime refuses a wasm stack that is larger than this."""
 
-_OFF = (
-    "wasm_threads",
-    "shared_memory",
-    "wasm_memory64",
-    "wasm_multi_memory",
-    "wasm_simd",
-    "wasm_relaxed_simd",
-    "wasm_gc",
-    "gc_support",
-    "wasm_exceptions",
-    "wasm_function_references",
-    "wasm_tail_call",
-    "wasm_wide_arithmetic",
-    "wasm_custom_page_sizes",
-    "wasm_stack_switching",
-)
-
-WASMTIME_VERSION = importlib.metadata.version("wasmtime")
-
-ENGINE_ID = (
-    f"wasmtime/{WASMTIME_VERSION} metering/{METERING_SCHEDULE} fuel epoch"
-    f" nan-canonicalization stack={WASM_STACK_BYTES} component-async=off"
-    f" {' '.join(f'{name}=off' for name in _OFF)}"
-)
-"""Names everything that bytes and fuel depend on, except runner and job; measured.
-
-Optimisation level and processor are absent: fuel is the same with any.
-"""
-
 Answer = TypeVar("Answer")
 
 _thread = threading.local()
 
 
 def create_engine() -> wasmtime.Engine:
-    """An engine of the configuration that :data:`ENGINE_ID` names."""
+    """An engine of the configuration that `engine_identity.ENGINE_ID` names.
+
+    Raises:
+        RunnerError: Another version of wasmtime is installed: its bytes and fuel
+            would not be those that are measured.
+    """
+    installed = importlib.metadata.version("wasmtime")
+    if installed != WASMTIME_VERSION:
+        raise RunnerError(
+            f"wasmtime {installed} is installed; this release measures "
+            f"{WASMTIME_VERSION}. Install that version."
+        )
     config = wasmtime.Config()
     config.consume_fuel = True
     config.epoch_interruption = True
     config.cranelift_nan_canonicalization = True
     config.cranelift_opt_level = "speed"
-    for name in _OFF:
+    for name in PROPOSALS_OFF:
         setattr(config, name, False)
     # Settings of the C interface that the Python package does not offer.
     _ffi.wasmtime_config_wasm_component_model_async_set(config.ptr(), arg1=False)

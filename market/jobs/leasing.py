@@ -86,6 +86,7 @@ def renew_leases(
         The lost ones, or None if there are none: doing this twice does no harm, so
         there is nothing to remember for ever.
     """
+    transaction.prefetch((Job, (lease.job_id,)) for lease in heartbeat.leases)
     lost: list[Json] = []
     for lease in heartbeat.leases:
         job = transaction.find(Job, lease.job_id)

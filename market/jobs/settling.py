@@ -109,27 +109,8 @@ def charge(
     )
     job.state = JobState.CHARGED
     job.updated_at_ms = transaction.now_ms
-    transaction.session.add(
-        JobCharge(
-            job_id=job.job_id,
-            consumer=job.consumer,
-            provider=agreement.provider,
-            node=agreement.node,
-            total_microcredits=rating.total_microcredits,
-            by_payee=canonical_json(dict(rating.by_payee_microcredits)).decode(),
-            by_group=canonical_json(_by_group(agreement.tariff, quantities)).decode(),
-            outcome=str(values["outcome"]),
-            charged_at_ms=transaction.now_ms,
-        )
-    )
-    for payee, amount in rating.by_payee_microcredits.items():
-        earning = JobEarning(
-            payee=payee,
-            job_id=job.job_id,
-            node=agreement.node if payee == agreement.provider else None,
-            amount_microcredits=amount,
-        )
-        transaction.session.add(earning)
+    by_group = _by_group(agreement.tariff, quantities)
+    _keep_charge(transaction, agreement, rating, by_group, str(values["outcome"]))
     consumer = job.consumer
     transaction.after_commit(lambda: broker.changes.announce([consumer]))
 
@@ -157,6 +138,37 @@ def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) 
     job.updated_at_ms = transaction.now_ms
     waiting = [job.consumer, sealed_key(job.job_id)]
     transaction.after_commit(lambda: broker.changes.announce(waiting))
+
+
+def _keep_charge(
+    transaction: Transaction,
+    agreement: AgreementStatement,
+    rating: Rating,
+    by_group: dict[str, Json],
+    outcome: str,
+) -> None:
+    by_payee = rating.by_payee_microcredits
+    charge = JobCharge(
+        job_id=agreement.job_id,
+        consumer=agreement.consumer,
+        provider=agreement.provider,
+        node=agreement.node,
+        total_microcredits=rating.total_microcredits,
+        by_payee=canonical_json(dict(by_payee)).decode(),
+        by_group=canonical_json(by_group).decode(),
+        outcome=outcome,
+        charged_at_ms=transaction.now_ms,
+    )
+    earnings = [
+        JobEarning(
+            payee=payee,
+            job_id=agreement.job_id,
+            node=agreement.node if payee == agreement.provider else None,
+            amount_microcredits=amount,
+        )
+        for payee, amount in by_payee.items()
+    ]
+    transaction.session.add_all([charge, *earnings])
 
 
 def _pay(

@@ -1,5 +1,6 @@
 """The scenes, in order. Each does something real and tells what was measured."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from threading import Thread
@@ -112,8 +113,8 @@ def run_in_enclave(play: Play) -> None:
     rows = play.study.hospital.rows
     values = risk(rows)
     last = risk.last
-    expected = nuclei_risk(rows)
-    tell.fact("results_right", values == expected)
+    near = zip(values, nuclei_risk(rows), strict=True)
+    tell.fact("results_right", all(math.isclose(a, b) for a, b in near))
     tell.fact("assurance", last.assurance)
     tell.fact("node", play.name_of(last.node))
     tell.say(

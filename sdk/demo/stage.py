@@ -42,7 +42,9 @@ class Actor:
             StageError: It ended instead.
         """
         assert self.process.stdout is not None
+        said = ""
         for line in self.process.stdout:
+            said += line
             try:
                 event = json.loads(line)
             except ValueError:
@@ -53,7 +55,7 @@ class Actor:
                 Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
                 return event
         code = self.process.wait()
-        tail = self.log_path.read_text(errors="replace")[-2000:]
+        tail = (said + self.log_path.read_text(errors="replace"))[-2000:]
         raise StageError(f"{self.name} ended with {code} before it was ready.\n{tail}")
 
     def kill(self) -> None:
@@ -79,6 +81,8 @@ class Stage:
         self.nodes: dict[str, Actor] = {}
         self._actors: list[Actor] = []
         self.url = ""
+        self.port = 0
+        """Where the market listens, which may not be where its URL points."""
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +103,8 @@ class Stage:
         """Start the market on a free loopback port."""
         options = {"folder": self.folder / "market", "port": 0, "lease-ms": lease_ms}
         market = self._start("market", "market", "serve", *_as_arguments(options))
-        self.url = str(market.await_ready()["url"])
+        ready = market.await_ready()
+        self.url, self.port = str(ready["url"]), int(str(ready["port"]))
 
     def start_nodes(self, roles: Sequence[NodeRole] = CAST) -> None:
         """Start all nodes at once and wait until each has published its offer."""

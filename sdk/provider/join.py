@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from enclave_sim.errors import RunnerError
 from enclave_sim.sandbox.compiler import load_code
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.pool import SandboxWorker
 from enclave_sim.sandbox.runner import (
     RUNNER_BYTES_MAX,

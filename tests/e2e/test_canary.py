@@ -67,8 +67,7 @@ def test_protected_data_is_found_nowhere(tmp_path, monkeypatch) -> None:
     with RecordingProxy(watched / "wire.bin") as proxy, Stage(watched) as stage:
         monkeypatch.setenv("SIXFOLD_MARKET_PUBLIC_URL", proxy.url)
         stage.start_market()
-        proxy.forward_to(stage.url)
-        stage.url = proxy.url
+        proxy.forward_to(stage.port)
         stage.start_nodes([NODE])
         with Market.open(
             proxy.url, key=consumer_folder / "alice.key", create_key=True

@@ -173,6 +173,7 @@ def test_store_forgets_what_a_crash_left_unfinished(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_large_answers_are_cut_into_calls(market) -> None:
     with Cast(market) as cast:
         consumer, provider = cast.consumer(funds=10**9), cast.provider()
@@ -188,6 +189,7 @@ def test_large_answers_are_cut_into_calls(market) -> None:
         }
 
 
+@pytest.mark.slow
 def test_large_outcomes_are_cut_into_calls(cast, consumer, provider) -> None:
     result = b"1" * 64 * 2**10
     limits = LIMITS.model_copy(update={"output_bytes": 10**5})

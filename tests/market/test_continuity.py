@@ -12,13 +12,11 @@ from parties import (
     wait_until,
 )
 
+from ledger.errors import LogError
+from ledger.log.log import Log
 from market import app
-from market.jobs.continuity import (
-    ATTEMPTS_MAX,
-    QUEUE_MS_MAX,
-    replace_lost_jobs,
-    resume,
-)
+from market.jobs import continuity
+from market.jobs.continuity import ATTEMPTS_MAX, replace_lost_jobs, resume
 from market.jobs.models import Job
 from market.placement.rules import NODE_SILENT_MS_MAX
 from market.writer import Command
@@ -234,13 +232,15 @@ def test_job_waits_in_the_queue_of_a_busy_node(market, consumer, provider) -> No
 
 
 def test_job_that_is_never_fetched_is_placed_elsewhere(
-    market, consumer, provider, second
+    market, consumer, provider, second, monkeypatch
 ) -> None:
+    monkeypatch.setattr(continuity, "QUEUE_MS_MAX", 20_000)
     order = consumer.make_order()
     consumer.place(order)
-    market.clock.advance(QUEUE_MS_MAX + 1)
-    provider.beat()
-    second.beat()
+    for _ in range(3):
+        market.clock.advance(NODE_SILENT_MS_MAX * 9 // 10)
+        provider.beat()
+        second.beat()
     wait_for_attempt(consumer, order.job_id, 2)
 
 
@@ -296,3 +296,25 @@ def test_restarted_market_takes_no_lease_away(market, consumer, provider) -> Non
     )
     job = consumer.job(order.job_id)
     assert (job["state"], job["attempt"]) == ("leased", 1)
+
+
+def test_rounds_go_on_after_one_that_could_not_be_stored(
+    market, consumer, provider, second, monkeypatch
+) -> None:
+    order = consumer.make_order()
+    consumer.place(order)
+    first = holder(consumer, order.job_id, provider, second)
+    other = second if first is provider else provider
+    first.take()
+    with monkeypatch.context() as fault:
+        failures: list[None] = []
+
+        def fail(*_: object) -> None:
+            failures.append(None)
+            raise LogError("The disk is full.")
+
+        fault.setattr(Log, "begin", fail)
+        market.clock.advance(LEASE_MS + 1)
+        wait_until(lambda: len(failures) > 1)
+    other.beat()
+    wait_for_attempt(consumer, order.job_id, 2)

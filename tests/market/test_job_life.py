@@ -68,6 +68,16 @@ def test_same_id_with_other_payload_conflicts(consumer, provider) -> None:
     assert (answer["status"], answer["code"]) == (409, "ABORTED")
 
 
+def test_one_id_may_name_things_of_different_kinds(cast, provider) -> None:
+    name = "any_" + "a" * 20
+    both = cast.consumer(provider.party.key)
+    both.top_up(10**6, name)
+    (placed,) = both.place(both.make_order(job_id=name))
+    assert placed["state"] == "placed"
+    assert provider.publish_offer(offer_id=name) == {"offerId": name}
+    assert len(provider.take(command_id=name)) == 1
+
+
 def test_acceptance_twice_charges_once(consumer, provider) -> None:
     job = run_once(consumer, provider)
     spent = consumer.balance()["postedMicrocredits"]

@@ -133,6 +133,12 @@ def test_refused_request_does_not_use_up_its_nonce(sender) -> None:
     assert sender.send("GET", BALANCE, headers).status_code == 200
 
 
+def test_request_that_cannot_be_remembered_is_too_many(sender, monkeypatch) -> None:
+    monkeypatch.setattr(sender.market.context.replay, "_capacity", 0)
+    response = sender.send("GET", BALANCE, sender.sign("GET", BALANCE))
+    assert_refused(response, 429, "TOO_MANY_REQUESTS")
+
+
 def test_altered_body_is_refused(sender) -> None:
     headers = sender.sign("POST", TOP_UPS, top_up())
     other = top_up(10**9)

@@ -14,15 +14,15 @@ from market.jobs.models import ACTIVE_STATES, Job
 from market.placement.fleet import Fleet
 
 
-def check_books(database: Database, *, held_microcredits: int | None = 0) -> int:
-    """The books balance, agree with the transfers, and hold this much; gives that."""
+def check_books(database: Database, *, held_microcredits: int | None = 0) -> None:
+    """The books balance, agree with the transfers, and hold this much (None: any)."""
     with database.reading() as session:
         books = Books(session, now_ms=0)
         assert books.sum_posted_microcredits() == 0
         accounts = books.accounts()
         held = sum(item.debits_pending for item in accounts)
         assert held == sum(item.credits_pending for item in accounts)
-        assert held_microcredits in {held, None}
+        assert held_microcredits in {held, None}, held
         posted, pending = _sums(session)
         for account in accounts:
             balance = account.credits_posted - account.debits_posted
@@ -30,7 +30,6 @@ def check_books(database: Database, *, held_microcredits: int | None = 0) -> int
             reserved = account.credits_pending - account.debits_pending
             assert reserved == pending[account.account_id], account
             assert account.may_overdraw or balance >= account.debits_pending
-    return held
 
 
 def _sums(session: Session) -> tuple[Counter[str], Counter[str]]:

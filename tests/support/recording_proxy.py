@@ -18,9 +18,9 @@ class RecordingProxy:
         self._sockets: set[socket.socket] = set()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def forward_to(self, url: str) -> None:
-        """Name the market that stands behind."""
-        self._target = ("127.0.0.1", int(url.rpartition(":")[2]))
+    def forward_to(self, port: int) -> None:
+        """Name the port of the market that stands behind."""
+        self._target = ("127.0.0.1", port)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:

@@ -3,20 +3,32 @@ import threading
 import pytest
 import wasmtime
 
+from enclave_sim.errors import RunnerError
+from enclave_sim.sandbox import engine
 from enclave_sim.sandbox.engine import (
+    call_on_large_stack,
+    create_engine,
+    has_large_stack,
+)
+from enclave_sim.sandbox.engine_identity import (
     ENGINE_ID,
     METERING_SCHEDULE,
     WASM_STACK_BYTES,
     WASMTIME_VERSION,
-    call_on_large_stack,
-    create_engine,
-    has_large_stack,
 )
 
 
 def test_engine_is_no_older_than_its_fixes() -> None:
     """50.0.1 closes several holes; an older engine must not run foreign code."""
     assert tuple(map(int, WASMTIME_VERSION.split("."))) >= (50, 0, 1)
+
+
+def test_engine_of_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "WASMTIME_VERSION", "50.0.0")
+    with pytest.raises(RunnerError, match=r"measures 50\.0\.0"):
+        create_engine()
 
 
 def test_engine_id_names_what_fuel_depends_on() -> None:
