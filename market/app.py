@@ -18,6 +18,7 @@ from ledger.log.log import Log
 from ledger.log.models import LogHead
 from ledger.log.note import Signer
 from ledger.replay import ReplayWindow
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.kinds import MarketStatement
 from ledger.statements.statement import make_statement
 from market.billing.routes import router as billing_routes
@@ -33,7 +34,7 @@ from market.error_responses import install_error_responses
 from market.errors import MarketError
 from market.fleet_loading import load_fleet
 from market.identity.routes import router as identity_routes
-from market.identity.service import know_market, wallet_of
+from market.identity.service import know_market
 from market.jobs.continuity import (
     charge_unanswered_slices,
     replace_lost_jobs,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ledger.charging.tariff import RatingGroup, Tariff, TariffLine
 from ledger.signing import PrivateKey
+from ledger.statements.book_accounts import clearing_of, development_credit_of
 from market.blob_store import BlobStore
 from market.changes import Changes
 from market.placement.fleet import Fleet
@@ -47,12 +48,12 @@ class Broker:
     @property
     def clearing(self) -> str:
         """The books account through which charges pass to payees."""
-        return f"{self.market}/clearing"
+        return clearing_of(self.market)
 
     @property
     def development_credit(self) -> str:
         """The books account from which development credit comes; it may overdraw."""
-        return f"{self.market}/development_credit"
+        return development_credit_of(self.market)
 
     def tariff(self) -> Tariff:
         """The market's own lines in every tariff."""

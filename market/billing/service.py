@@ -8,12 +8,13 @@ from ledger.books.books import Books
 from ledger.document import Document, Identifier, Microcredits
 from ledger.encoding import Json
 from ledger.limits import AMOUNT_MICROCREDITS_MAX
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.disclosure import conceal
 from ledger.statements.kinds import TopUpStatement
 from ledger.statements.statement import make_statement
 from market.broker import Broker
 from market.errors import InvalidError, StateError
-from market.identity.service import require_account, wallet_of
+from market.identity.service import require_account
 from market.jobs.models import FINAL_STATES, Job, JobCharge, JobEarning
 from market.models import StatementParty, StatementRecord
 from market.transaction import Transaction

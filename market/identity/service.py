@@ -4,19 +4,12 @@ from sqlmodel import Session
 
 from ledger.encoding import Json
 from ledger.signing import PublicKey
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.kinds import AccountStatement
 from ledger.statements.statement import Statement, verify_signatures
 from market.errors import ForbiddenError, InvalidError
 from market.identity.models import Account
 from market.transaction import Transaction
-
-WALLET = "wallet"
-"""Purpose of the books account that every party has."""
-
-
-def wallet_of(account_id: str) -> str:
-    """The books account from which a party pays and into which it is paid."""
-    return f"{account_id}/{WALLET}"
 
 
 def know_market(transaction: Transaction, key: PublicKey) -> None:

@@ -8,6 +8,7 @@ from ledger.charging.tariff import RatingGroup, Tariff, rate
 from ledger.encoding import Json, canonical_json
 from ledger.errors import TariffError
 from ledger.metering.usage import Usage
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.disclosure import Opening, conceal
 from ledger.statements.kinds import AgreementStatement, OfferStatement
 from ledger.statements.order_terms import OrderTerms
@@ -15,7 +16,6 @@ from ledger.statements.statement import entry_digest, make_statement
 from market.broker import Broker, role_lines
 from market.catalog.models import Workload
 from market.catalog.workloads import circuit_operations
-from market.identity.service import wallet_of
 from market.jobs.models import Job, JobState
 from market.placement.decision import Decision, decide
 from market.placement.rules import Candidate, Request

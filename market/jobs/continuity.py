@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from ledger.books.errors import FundsError
 from ledger.encoding import Json
+from ledger.statements.kinds import SliceStatement
 from ledger.statements.statement import parse_statement
 from market.broker import Broker
 from market.jobs.agreement import Placement, place
@@ -76,10 +77,12 @@ def charge_unanswered_slices(transaction: Transaction, broker: Broker) -> Json:
         .limit(JOBS_PER_ROUND_MAX)
     ).all()
     for job in overdue:
-        agreed_ms = agreement_of(job).acceptance_timeout_ms
-        if job.updated_at_ms + agreed_ms < transaction.now_ms:
-            assert job.slice_entry is not None
-            statement = parse_statement(job.slice_entry)
+        assert job.slice_entry is not None
+        statement = parse_statement(job.slice_entry)
+        assert isinstance(statement.body, SliceStatement)
+        # An auditor counts from the time in the slice, by a clock that may be ahead.
+        since_ms = max(job.updated_at_ms, statement.body.finished_at_ms)
+        if since_ms + agreement_of(job).acceptance_timeout_ms < transaction.now_ms:
             charge(transaction, broker, job, statement, acceptance="timeout")
     return None
 

@@ -11,6 +11,7 @@ from ledger.charging.tariff import Rating, RatingGroup, Tariff, rate
 from ledger.encoding import Json, canonical_json
 from ledger.identifiers import new_identifier
 from ledger.metering.usage import parse_quantities
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.disclosure import conceal
 from ledger.statements.kinds import (
     AgreementStatement,
@@ -27,7 +28,6 @@ from ledger.statements.statement import (
 )
 from market.broker import Broker
 from market.errors import NotFoundError, StateError
-from market.identity.service import wallet_of
 from market.jobs.leasing import agreement_of
 from market.jobs.models import Job, JobCharge, JobEarning, JobState
 from market.jobs.schemas import Acceptance

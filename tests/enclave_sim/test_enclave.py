@@ -38,7 +38,7 @@ from enclave_sim.errors import (
 )
 from enclave_sim.launch import LaunchRecord, digest_source
 from enclave_sim.process import Reply
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.limits import Limits
 from enclave_sim.sandbox.outcome import FailureCode, Outcome
 from enclave_sim.sandbox.pool import SandboxWorker

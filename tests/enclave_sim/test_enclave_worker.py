@@ -12,7 +12,8 @@ from enclave_sim.enclave_worker import EnclaveWorker
 from enclave_sim.errors import EvidenceError, LimitsError, RunnerError, SessionError
 from enclave_sim.launch import LaunchRecord, digest_source
 from enclave_sim.process import Operation
-from enclave_sim.sandbox.engine import ENGINE_ID, call_on_large_stack
+from enclave_sim.sandbox.engine import call_on_large_stack
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.limits import Limits
 from enclave_sim.sealed_result import open_result, parse_sealed_result, verify_result
 from enclave_sim.session import Session

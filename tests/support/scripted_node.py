@@ -13,7 +13,7 @@ from enclave_sim.attestation.vendor import SimulatedChip
 from enclave_sim.challenge import attempt_nonce
 from enclave_sim.channel import ChannelKey
 from enclave_sim.homomorphic import evaluate, parse_circuit
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.outcome import FailureCode, Outcome
 from enclave_sim.sealed_result import seal_result
 from enclave_sim.session import Session

@@ -17,7 +17,7 @@ from enclave_sim.challenge import attempt_nonce
 from enclave_sim.channel import ChannelKey
 from enclave_sim.homomorphic.circuit import LinearCircuit
 from enclave_sim.homomorphic.keys import HomomorphicKey
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.pool import SandboxWorker
 from enclave_sim.sealed_result import open_result, parse_sealed_result, verify_result
 from enclave_sim.session import Session

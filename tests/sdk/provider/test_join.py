@@ -5,7 +5,7 @@ import httpx
 import pytest
 from parties import now_ms
 
-from enclave_sim.sandbox.engine import ENGINE_ID
+from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from ledger.charging.tariff import RatingGroup
 from ledger.key_files import load_key
 from sdk.errors import InputError, MarketAnswerError, MarketRefusedError
