@@ -9,7 +9,7 @@ Source: RFC 8032 (Ed25519, pure).
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import nacl.exceptions
 import nacl.signing
@@ -20,6 +20,8 @@ from ledger.errors import EncodingError, SignatureError
 PUBLIC_KEY_BYTES = 32
 SEED_BYTES = 32
 SIGNATURE_BYTES = 64
+KEYS_KEPT_MAX = 4096
+"""Parsed keys that are kept: the same parties sign again and again."""
 ACCOUNT_ID_PATTERN = r"^acc_[a-z2-7]{26}$"
 """`acc_` and the first 130 bits of a digest in lower-case base32."""
 NODE_ID_PATTERN = r"^node_[a-z2-7]{26}$"
@@ -35,17 +37,14 @@ class PublicKey:
         if len(self.data) != PUBLIC_KEY_BYTES:
             raise SignatureError("An Ed25519 public key has 32 bytes.")
 
-    @classmethod
-    def from_text(cls, text: str) -> "PublicKey":
+    @staticmethod
+    def from_text(text: str) -> "PublicKey":
         """Parse padded base64.
 
         Raises:
             SignatureError: Not canonical base64 of 32 bytes.
         """
-        try:
-            return cls(decode_base64(text, size=PUBLIC_KEY_BYTES))
-        except EncodingError as error:
-            raise SignatureError("Not an Ed25519 public key in base64.") from error
+        return _parse_key(text)
 
     @property
     def text(self) -> str:
@@ -87,6 +86,14 @@ class PublicKey:
             self._verifier.verify(message, signature)
         except (nacl.exceptions.CryptoError, ValueError) as error:
             raise SignatureError("The signature does not verify.") from error
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _parse_key(text: str) -> PublicKey:
+    try:
+        return PublicKey(decode_base64(text, size=PUBLIC_KEY_BYTES))
+    except EncodingError as error:
+        raise SignatureError("Not an Ed25519 public key in base64.") from error
 
 
 class PrivateKey:

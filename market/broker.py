@@ -1,6 +1,7 @@
 """What every service of the market shares: its keys, its terms, the fleet."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ledger.charging.tariff import RatingGroup, Tariff, TariffLine
 from ledger.signing import PrivateKey
@@ -16,6 +17,8 @@ MARKET_PRICES_MICROCREDITS = {
     RatingGroup.HOMOMORPHIC: 1,
 }
 """What the market itself charges for a unit; published in its first statement."""
+LINES_KEPT_MAX = 4096
+"""Lines of so many offers are kept made: each is asked for by every order."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,14 @@ def role_lines(
     role: str, payee: str, prices: dict[RatingGroup, int]
 ) -> tuple[TariffLine, ...]:
     """Tariff lines of one payee, by rating group."""
+    return _role_lines(role, payee, tuple(sorted(prices.items())))
+
+
+@lru_cache(maxsize=LINES_KEPT_MAX)
+def _role_lines(
+    role: str, payee: str, prices: tuple[tuple[RatingGroup, int], ...]
+) -> tuple[TariffLine, ...]:
     return tuple(
         TariffLine(group=group, role=role, payee=payee, price_microcredits=price)
-        for group, price in sorted(prices.items())
+        for group, price in prices
     )

@@ -1,10 +1,10 @@
 """`sixfold market`: run a market."""
 
+import gc
 import json
 import logging
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +25,9 @@ app = typer.Typer(help="Run a market.", no_args_is_help=True)
 
 CONNECTIONS_WAITING_MAX = 512
 """Connections that the kernel keeps waiting; agents reconnect in bursts."""
-SWITCH_INTERVAL_S = 0.0005
-"""A request crosses from the event loop to the writer and back; with the default of
-5 ms each crossing could wait that long for a busy thread."""
+GC_THRESHOLDS = (100_000, 20, 100)
+"""A batch of orders makes some ten thousand objects; with Python's defaults a tenth
+of the market's time went into looking for cycles among them."""
 STOP_S = 2
 """Long polls are cut off after this when the market is stopped."""
 
@@ -74,13 +74,15 @@ def serve(
         settings, runner=_prepare_runner(settings), public_url=url, clock=SystemClock()
     )
     _announce(url, settings, bound_port, as_json=as_json)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     config = uvicorn.Config(
         application,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=STOP_S,
     )
+    # What is loaded by now stays; most of what requests make is gone with them.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     uvicorn.Server(config).run(sockets=[listener])
 
 

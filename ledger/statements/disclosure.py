@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from ledger.document import Base64, Document
-from ledger.encoding import Json, canonical_json, encode_base64
+from ledger.encoding import Json, canonical_json, decode_base64, encode_base64
 from ledger.errors import DisclosureError, EncodingError
 
 SALT_BYTES = 16
@@ -84,6 +84,15 @@ def parse_openings(value: object) -> Openings:
     if not isinstance(value, dict) or len(value) > 64:
         raise DisclosureError("Openings are an object of at most 64 fields.")
     try:
-        return {str(name): Opening.from_json(item) for name, item in value.items()}
+        return {str(name): _parse_opening(item) for name, item in value.items()}
     except EncodingError as error:
         raise DisclosureError(f"Malformed opening: {error}") from error
+
+
+def _parse_opening(value: object) -> Opening:
+    match value:
+        case {"salt": str() as salt, "value": item, **rest} if not rest:
+            decode_base64(salt)
+            canonical_json(item)
+            return Opening.model_construct(salt=salt, value=item)
+    raise EncodingError("an opening has a salt and a value")

@@ -156,7 +156,7 @@ def parse_statement(entry: bytes) -> Statement:
 
 
 def verify_signatures(
-    statement: Statement, *, missing: frozenset[str] = frozenset()
+    statement: Statement, *, verified: frozenset[str] = frozenset()
 ) -> None:
     """Check that exactly the parties bound by a statement have signed it.
 
@@ -164,7 +164,7 @@ def verify_signatures(
 
     Args:
         statement: As parsed.
-        missing: Optional roles that need not have signed yet.
+        verified: Roles whose signatures over the same bytes were checked before.
 
     Raises:
         StatementError: A role is missing, doubled or unknown, or its key is not
@@ -172,17 +172,17 @@ def verify_signatures(
         SignatureError: A signature does not verify.
     """
     roles = [item.role for item in statement.signatures]
-    allowed_missing = missing | statement.body.optional_roles
+    optional = statement.body.optional_roles
     wanted = [
-        role
-        for role in statement.body.roles
-        if role in roles or role not in allowed_missing
+        role for role in statement.body.roles if role in roles or role not in optional
     ]
     if roles != wanted:
         raise StatementError(
             f"A {statement.kind} statement is signed by {wanted}, not by {roles}."
         )
     for item in statement.signatures:
+        if item.role in verified:
+            continue
         signer = statement.body.signer(item.role)
         if not _is_key_of(item.public_key, signer):
             raise StatementError(f"The {item.role}'s key is not that of {signer}.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ledger.charging.tariff import RatingGroup, Tariff, rate
-from ledger.encoding import Json, canonical_json
+from ledger.encoding import canonical_json
 from ledger.errors import TariffError
 from ledger.metering.usage import Usage
 from ledger.statements.book_accounts import wallet_of
@@ -190,5 +190,9 @@ def _agree(
 
 def openings_text(openings: dict[str, Opening]) -> str:
     """Openings as they are stored with a job."""
-    value: dict[str, Json] = {name: item.to_json() for name, item in openings.items()}
-    return canonical_json(value).decode()
+    return json.dumps(
+        {
+            name: {"salt": item.salt, "value": item.value}
+            for name, item in openings.items()
+        }
+    )

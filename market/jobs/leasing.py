@@ -11,10 +11,12 @@ from sqlmodel import Session, col, select
 
 from ledger.charging.tariff import RatingGroup, rate
 from ledger.encoding import Json, canonical_json, encode_base64
+from ledger.errors import LedgerError
 from ledger.metering.usage import parse_quantities
-from ledger.statements.disclosure import parse_openings, verify_openings
+from ledger.statements.disclosure import Openings, parse_openings, verify_openings
 from ledger.statements.kinds import AgreementStatement, SliceStatement
 from ledger.statements.statement import (
+    Statement,
     entry_digest,
     parse_statement,
     verify_signatures,
@@ -31,7 +33,9 @@ from market.jobs.payloads import (
 )
 from market.jobs.schemas import EvidenceReport, Heartbeat, LeaseQuery, SliceReport
 from market.models import CommandRecord
+from market.refusals import refusal_of
 from market.transaction import Transaction
+from market.writer import Command
 
 PARSED_MAX = 4096
 """Agreements kept parsed: each is read when its slice comes and when it is paid."""
@@ -131,16 +135,51 @@ def keep_evidence(
     return {"jobId": job_id, "state": job.state}
 
 
-def report_slice(
-    transaction: Transaction, broker: Broker, node: str, report: SliceReport
+def slice_command(broker: Broker, node: str, report: SliceReport) -> Command:
+    """Check a reported slice without the database and make a command of it (9).
+
+    Raises:
+        MarketError: The slice is malformed, or signature or openings do not hold.
+    """
+    try:
+        statement = parse_statement(canonical_json(report.slice))
+        verify_signatures(statement)
+        openings = parse_openings(report.openings)
+        verify_openings(statement.private, openings, required=statement.private)
+    except LedgerError as error:
+        raise refusal_of(error) from error
+
+    def apply(transaction: Transaction) -> Json:
+        return _report(transaction, broker, node, report, statement, openings)
+
+    return Command(
+        party=node,
+        command_id=f"slice/{report.job_id}/{report.attempt}",
+        payload=statement.digest,
+        apply=apply,
+        reads=(
+            (Job, (report.job_id,)),
+            (JobPayload, (report.job_id, "input")),
+            (JobPayload, (report.job_id, "result")),
+        ),
+    )
+
+
+def _report(
+    transaction: Transaction,
+    broker: Broker,
+    node: str,
+    report: SliceReport,
+    statement: Statement,
+    openings: Openings,
 ) -> Json:
-    """Take a result and the slice that the node signed for it (9).
+    """Take a result and the slice that the node signed for it.
 
     Raises:
         LeaseLostError: The node does not hold this attempt; nothing is charged.
         StateError: The node has not got the input yet.
         InvalidError: The slice does not belong to the agreement, or exceeds it.
-        LedgerError: Signature, openings or quantities do not hold.
+        TariffError: The quantities cannot be rated.
     """
     job = _held(transaction, node, report.job_id, report.attempt)
     placement = Placement.of(transaction, job)
@@ -149,10 +188,6 @@ def report_slice(
     if job.state is not (JobState.SEALED if is_sealed else JobState.LEASED):
         raise StateError("This attempt has no input yet that a result could be of.")
     assert job.agreement_entry is not None
-    statement = parse_statement(canonical_json(report.slice))
-    verify_signatures(statement)
-    openings = parse_openings(report.openings)
-    verify_openings(statement.private, openings, required=statement.private)
     body = statement.body
     if not isinstance(body, SliceStatement) or (
         body.job_id,

@@ -16,11 +16,10 @@ from market.jobs.leasing import (
     has_leases,
     keep_evidence,
     renew_leases,
-    report_slice,
     sealed_input,
+    slice_command,
     take_leases,
 )
-from market.jobs.models import Job, JobPayload
 from market.jobs.ordering import refused_item
 from market.jobs.schemas import (
     WAIT_MS_MAX,
@@ -53,8 +52,10 @@ async def create_leases(node: SignedNode, market: Market) -> Json:
         return has_leases(session, node.node_id, command.command_id)
 
     with market.broker.changes.watch(node.node_id) as watch:
+        woken = False
         while True:
-            if await market.read(read):
+            # Whoever is woken was given something, and need not look first.
+            if woken or await market.read(read):
                 answer = await market.writer.submit_one(command)
                 if answer is not None:
                     return answer
@@ -62,7 +63,7 @@ async def create_leases(node: SignedNode, market: Market) -> Json:
             market.broker.fleet.seen(node.node_id, now_ms)
             if now_ms >= deadline_ms:
                 return {"leases": []}
-            await watch.change((deadline_ms - now_ms) / 1000)
+            woken = await watch.change((deadline_ms - now_ms) / 1000)
 
 
 @router.post("/heartbeats", operation_id="createHeartbeat")
@@ -124,25 +125,18 @@ async def get_sealed_input(
 async def create_slices(node: SignedNode, market: Market) -> Json:
     """Report results with their signed slices; each is taken or refused by itself."""
     batch = node.caller.parse(SliceBatch)
-    commands = [
-        Command(
-            party=node.node_id,
-            command_id=f"slice/{item.job_id}/{item.attempt}",
-            payload=item.to_json(),
-            apply=lambda transaction, item=item: report_slice(  # type: ignore[misc]
-                transaction, market.broker, node.node_id, item
-            ),
-            reads=(
-                (Job, (item.job_id,)),
-                (JobPayload, (item.job_id, "input")),
-                (JobPayload, (item.job_id, "result")),
-            ),
+    answers: list[Json] = [None] * len(batch.slices)
+    commands: dict[int, Command] = {}
+    for place, item in enumerate(batch.slices):
+        try:
+            commands[place] = slice_command(market.broker, node.node_id, item)
+        except MarketError as error:
+            answers[place] = refused_item(item.job_id, error)
+    results = await market.writer.submit(list(commands.values()))
+    for place, result in zip(commands, results, strict=True):
+        answers[place] = (
+            refused_item(batch.slices[place].job_id, result)
+            if isinstance(result, MarketError)
+            else result
         )
-        for item in batch.slices
-    ]
-    results = await market.writer.submit(commands)
-    answers: list[Json] = [
-        refused_item(item.job_id, result) if isinstance(result, MarketError) else result
-        for item, result in zip(batch.slices, results, strict=True)
-    ]
     return {"jobs": answers}

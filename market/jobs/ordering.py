@@ -56,7 +56,8 @@ def order_command(
     return body.job_id, Command(
         party=consumer,
         command_id=f"order/{body.job_id}",
-        payload={"order": item.order, "input": terms.input},
+        # Binds everything: the source by its digest, the input by its own.
+        payload=statement.digest,
         apply=apply,
         reads=(
             (Account, (consumer,)),

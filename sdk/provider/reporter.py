@@ -27,8 +27,8 @@ REPORT_BYTES_MAX = 4 * 2**20
 """Of inline results in one request; in base64 and with their slices they stay below
 the 8 MiB that the market takes."""
 
-LINGER_S = 0.02
-"""How long a result waits for company while more work is queued: a few no-op jobs."""
+LINGER_S = 0.1
+"""How long a result waits for company while more work is queued: thirty no-op jobs."""
 
 LEASE_LOST = "NODE_AGENT.LEASE_LOST"
 """The market's code for a slice of an attempt that is no longer this node's."""

@@ -93,13 +93,23 @@ def test_consumer_may_sign_a_slice_later(market: AuditedMarket, job: MadeJob) ->
     verify_signatures(alone.with_signature(usage.signatures[1]))
 
 
-def test_role_may_be_missing_for_now(market: AuditedMarket) -> None:
+def test_missing_role_is_refused(market: AuditedMarket) -> None:
     assert market.offer is not None
     offer = market.offer
     provider_only = Statement(offer.body, offer.private, offer.signatures[:1])
-    verify_signatures(provider_only, missing=frozenset({"node"}))
     with pytest.raises(StatementError, match="signed by"):
         verify_signatures(provider_only)
+
+
+def test_only_named_roles_count_as_verified(market: AuditedMarket) -> None:
+    assert market.offer is not None
+    provider, node = market.offer.signatures
+    forged = node.model_copy(update={"signature": provider.signature})
+    altered = market.offer.with_signature(forged)
+    verify_signatures(altered, verified=frozenset({"node"}))
+    for verified in (frozenset[str](), frozenset({"provider"})):
+        with pytest.raises(SignatureError):
+            verify_signatures(altered, verified=verified)
 
 
 @pytest.mark.parametrize(
