@@ -64,7 +64,7 @@ def take_leases(
     size_bytes = 0
     for job in jobs:
         lease = _lease_json(transaction, job, expires_ms=expires_ms)
-        size_bytes += len(canonical_json(lease))
+        size_bytes += len(json.dumps(lease))
         if leases and size_bytes > ANSWER_BYTES_MAX:
             break
         job.state = JobState.LEASED

@@ -5,12 +5,12 @@ import json
 from sqlmodel import Session, col, func, select
 
 from ledger.audit.receipt import make_receipt
-from ledger.encoding import Json, canonical_json
+from ledger.encoding import Json
 from ledger.log.log import Log
 from ledger.log.models import LogEntry
 from ledger.statements.statement import parse_statement
 from market.errors import NotFoundError, StateError
-from market.jobs.models import FINAL_STATES, Job, JobState
+from market.jobs.models import FINAL_STATES, Job, JobPayload, JobState
 from market.jobs.payloads import ANSWER_BYTES_MAX, find_payload, payload_json
 from market.models import StatementRecord
 from market.transaction import load_openings
@@ -76,15 +76,28 @@ def outcomes(
             col(Job.state).in_(NEEDS_CONSUMER),
         )
         .limit(limit)
-    )
+    ).all()
+    # Read together, so that each is found without a query of its own.
+    payloads = session.exec(
+        select(JobPayload).where(
+            col(JobPayload.job_id).in_([job.job_id for job in jobs]),
+            col(JobPayload.name).in_(("evidence", "result")),
+        )
+    ).all()
+    held_bytes = {job.job_id: 0 for job in jobs}
+    for payload in payloads:
+        held_bytes[payload.job_id] += len(payload.data or b"") * 4 // 3
     answers: list[Json] = []
     size_bytes = 0
     for job in jobs:
-        answer = outcome_json(session, job)
-        size_bytes += len(canonical_json(answer))
+        entries = (job.agreement_entry, job.slice_entry)
+        size_bytes += held_bytes[job.job_id] + len(job.slice_openings)
+        size_bytes += sum(len(entry or b"") for entry in entries)
+        if job.state is JobState.REFUSED:
+            size_bytes += len(job.decision)
         if answers and size_bytes > ANSWER_BYTES_MAX:
             break
-        answers.append(answer)
+        answers.append(outcome_json(session, job))
     return answers
 
 
