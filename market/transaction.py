@@ -101,16 +101,12 @@ class Transaction:
             Its place in the log, final if this transaction commits.
         """
         index = self._batch.add(statement.entry)
-        opened = {
-            name: {"salt": item.salt, "value": item.value}
-            for name, item in (openings or {}).items()
-        }
         self._records.append(
             {
                 "index": index,
                 "digest": statement.digest,
                 "kind": statement.kind,
-                "openings": json.dumps(opened),
+                "openings": openings_text(openings or {}),
             }
         )
         self._parties.extend(
@@ -188,6 +184,16 @@ class Transaction:
     def effects(self) -> Sequence[Callable[[], None]]:
         """What commands asked for, to be done after the commit."""
         return tuple(self._effects)
+
+
+def openings_text(openings: Mapping[str, Opening]) -> str:
+    """Openings as they are stored, for `load_openings`."""
+    return json.dumps(
+        {
+            name: {"salt": item.salt, "value": item.value}
+            for name, item in openings.items()
+        }
+    )
 
 
 def load_openings(text: str) -> dict[str, Opening]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ledger.charging.tariff import RatingGroup, Tariff, rate
-from ledger.encoding import canonical_json
 from ledger.errors import TariffError
 from ledger.metering.usage import Usage
 from ledger.statements.book_accounts import wallet_of
-from ledger.statements.disclosure import Opening, conceal
+from ledger.statements.disclosure import conceal
 from ledger.statements.kinds import AgreementStatement, OfferStatement
 from ledger.statements.order_terms import OrderTerms
 from ledger.statements.statement import entry_digest, make_statement
@@ -19,7 +18,7 @@ from market.catalog.workloads import circuit_operations
 from market.jobs.models import Job, JobState
 from market.placement.decision import Decision, decide
 from market.placement.rules import Candidate, Request
-from market.transaction import Transaction, load_openings
+from market.transaction import Transaction, load_openings, openings_text
 
 PLACEMENT_LEASE_FACTOR = 3
 """A node has this many lease times to fetch a job before it is placed again."""
@@ -98,7 +97,7 @@ def place(transaction: Transaction, broker: Broker, placement: Placement) -> boo
     """
     job = placement.job
     decision = decide_placement(transaction, broker, placement)
-    job.decision = canonical_json(decision.to_json()).decode()
+    job.decision = decision.record.decode()
     job.updated_at_ms = transaction.now_ms
     if decision.chosen is None:
         return False
@@ -186,13 +185,3 @@ def _agree(
         undo=lambda: broker.fleet.give_back(offer.node),
     )
     transaction.after_commit(lambda: broker.changes.announce([offer.node]))
-
-
-def openings_text(openings: dict[str, Opening]) -> str:
-    """Openings as they are stored with a job."""
-    return json.dumps(
-        {
-            name: {"salt": item.salt, "value": item.value}
-            for name, item in openings.items()
-        }
-    )

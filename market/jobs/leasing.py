@@ -23,7 +23,7 @@ from ledger.statements.statement import (
 )
 from market.broker import Broker
 from market.errors import InvalidError, LeaseLostError, NotFoundError, StateError
-from market.jobs.agreement import Placement, openings_text
+from market.jobs.agreement import Placement
 from market.jobs.models import ACTIVE_STATES, Job, JobPayload, JobState
 from market.jobs.payloads import (
     ANSWER_BYTES_MAX,
@@ -34,7 +34,7 @@ from market.jobs.payloads import (
 from market.jobs.schemas import EvidenceReport, Heartbeat, LeaseQuery, SliceReport
 from market.models import CommandRecord
 from market.refusals import refusal_of
-from market.transaction import Transaction
+from market.transaction import Transaction, openings_text
 from market.writer import Command
 
 PARSED_MAX = 4096

@@ -12,12 +12,12 @@ from market.catalog.workloads import find_workload
 from market.errors import InvalidError, MarketError
 from market.identity.models import Account
 from market.identity.service import require_account
-from market.jobs.agreement import Placement, openings_text, place
+from market.jobs.agreement import Placement, place
 from market.jobs.models import Job, JobPayload, JobState
 from market.jobs.payloads import keep_payload
 from market.jobs.schemas import OrderItem
 from market.refusals import refusal_of
-from market.transaction import Transaction
+from market.transaction import Transaction, openings_text
 from market.writer import Command
 
 ORDER_AGE_MS_MAX = 300_000

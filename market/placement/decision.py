@@ -6,6 +6,7 @@ The record holds everything the choice depended on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ledger.encoding import Json, canonical_json
 from ledger.statements.statement import entry_digest
@@ -55,9 +56,14 @@ class Decision:
         chosen = self.chosen.offer.offer_id if self.chosen else None
         return {"objective": self.objective, "chosen": chosen, "offers": offers}
 
+    @cached_property
+    def record(self) -> bytes:
+        """The record in canonical JSON, as it is kept and hashed."""
+        return canonical_json(self.to_json())
+
     def digest(self) -> str:
         """SHA-256 of the record, which the agreement keeps."""
-        return entry_digest(canonical_json(self.to_json()))
+        return entry_digest(self.record)
 
 
 def decide(request: Request, candidates: Sequence[Candidate]) -> Decision:
