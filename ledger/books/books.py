@@ -1,106 +1,116 @@
-"""Double-entry books in whole micro-credits: transfer, hold, post, void.
+"""Double-entry books in whole micro-credits: transfer, hold, post, void, expire.
 
 Each movement debits one account and credits another by the same amount, so the sum
-over all accounts is zero by construction. A pending transfer reserves money on its
-debit account until it is posted, wholly or in part, or voided.
+over all accounts is zero by construction. A hold reserves money on both its accounts
+until it is posted, wholly or in part, is voided, or its time runs out.
 
-Guarantees follow TigerBeetle's two-phase transfers: a refused operation changes
-nothing, a pending transfer is resolved once, and no account without leave to
-overdraw ever owes more than it has, pending debits included.
+A refused request changes nothing, a hold is resolved once, no account leaves its
+bound, and an id stands for one transfer for ever, so that asking again is safe.
 
-Many operations share one transaction: accounts are read once, moved in memory, and
-written back by `flush`, just before the commit.
+Many requests share one transaction: rows are read once, money moves in memory, and
+`flush` writes everything back just before the commit.
 
-Source: decision 0003 (money is integers).
+Source: decisions 0003 (money is integers) and 0013 (what the books promise).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Table, bindparam, func, insert, select, update
-from sqlmodel import Session, SQLModel, col
+from sqlmodel import Session, select
 
-from ledger.books.errors import (
-    AccountUnknownError,
-    AmountError,
-    FundsError,
-    PendingExceededError,
-    PendingResolvedError,
-    PendingUnknownError,
-    SameAccountError,
-    TransferExistsError,
+from ledger.books.account import Account, Balance, Bound
+from ledger.books.admission import (
+    check_form,
+    check_identifier,
+    check_open,
+    check_pending,
+    check_sums,
+    refuse_repetition,
 )
-from ledger.books.models import BookAccount, BookTransfer, TransferState
+from ledger.books.errors import (
+    AccountDiffersError,
+    AccountUnknownError,
+    ChainError,
+    ChainLengthError,
+    CreditUnknownError,
+    DebitUnknownError,
+    PendingUnknownError,
+    TransferError,
+)
+from ledger.books.expiry import EXPIRED_PER_CALL_MAX, Expiry
+from ledger.books.models import BookAccount
+from ledger.books.pages import Pages
+from ledger.books.store import BookStore
+from ledger.books.transfer import Hold, Movement, Post, Record, Request, Transfer, Void
 from ledger.identifiers import new_identifier
-from ledger.limits import AMOUNT_MICROCREDITS_MAX
 
-
-@dataclass(frozen=True)
-class Balance:
-    """An account in micro-credits: what it has, what of it is held, what is free."""
-
-    posted_microcredits: int
-    held_microcredits: int
-
-    @property
-    def free_microcredits(self) -> int:
-        """What may still be spent."""
-        return self.posted_microcredits - self.held_microcredits
-
-
-@dataclass
-class _Account:
-    may_overdraw: bool
-    debits_pending: int
-    debits_posted: int
-    credits_pending: int
-    credits_posted: int
-
-    @property
-    def free(self) -> int:
-        return self.credits_posted - self.debits_posted - self.debits_pending
-
-
-@dataclass
-class _Transfer:
-    debit: str
-    credit: str
-    amount: int
-    state: TransferState
-
-
-_SUMS = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
-_ACCOUNTS = SQLModel.metadata.tables[BookAccount.__tablename__]
-_TRANSFERS = SQLModel.metadata.tables[BookTransfer.__tablename__]
+CHAIN_LENGTH_MAX = 1024
+"""A job pays a handful of parties; twice a batch of the writer is always enough."""
 
 
 class Books:
-    """The books as seen by one open transaction, whose owner flushes and commits."""
+    """The books as seen by one open transaction, whose owner flushes and commits.
 
-    def __init__(self, session: Session, *, now_ms: int) -> None:
+    Args:
+        session: With its transaction.
+        now_ms: When all of this happens. It decides which holds are overdue.
+        locking: Whether accounts and transfers that are read stay locked until the
+            transaction ends. False only where nothing will be changed.
+    """
+
+    def __init__(self, session: Session, *, now_ms: int, locking: bool = True) -> None:
         self._session = session
         self._now_ms = now_ms
-        self._accounts: dict[str, _Account] = {}
-        self._transfers: dict[str, _Transfer] = {}
-        self._fresh: set[str] = set()
-        self._rows: list[dict[str, object]] = []
-        self._resolved: dict[str, TransferState] = {}
-        self._journal: list[Callable[[], object]] = []
+        self._pages = Pages(BookStore(session, locking=locking))
+
+    def prefetch(
+        self, account_ids: Iterable[str] = (), transfer_ids: Iterable[str] = ()
+    ) -> None:
+        """Read what a batch will need with one query for each table.
+
+        The accounts of transfers among them are read along. What was read before, or
+        does not exist, does no harm.
+        """
+        self._pages.read(account_ids, transfer_ids)
 
     def new_transfer_id(self, prefix: str) -> str:
         """Make a random id for a transfer, of which no other can have heard."""
         transfer_id = new_identifier(prefix)
-        self._fresh.add(transfer_id)
+        self._pages.note_free(transfer_id)
         return transfer_id
 
-    def open_account(self, account_id: str, *, may_overdraw: bool = False) -> None:
-        """Make sure that an account exists; an existing one stays as it is."""
-        if self._session.get(BookAccount, account_id) is None:
-            self._session.add(
-                BookAccount(account_id=account_id, may_overdraw=may_overdraw)
-            )
-            self._session.flush()
-            self._journal.append(lambda: self._accounts.pop(account_id, None))
+    def open_account(
+        self, account_id: str, *, bound: Bound = Bound.DEBITS_MUST_NOT_EXCEED_CREDITS
+    ) -> None:
+        """Make sure that an account exists; an existing one stays as it is.
+
+        Raises:
+            IdentifierError: The id is not 1 to 128 printable ASCII characters.
+            AccountDiffersError: It exists with another bound.
+        """
+        check_identifier(account_id)
+        account = self._pages.find_account(account_id)
+        if account is None:
+            self._pages.add_account(account_id, bound)
+        elif account.bound is not bound:
+            raise AccountDiffersError(f"Account {account_id} has another bound.")
+
+    def close_account(self, account_id: str) -> None:
+        """Let an account take part in nothing new; its holds can only be given back.
+
+        Raises:
+            AccountUnknownError: There is no such account.
+        """
+        self._account(account_id)
+        self._pages.mark_closed(account_id, closed=True)
+
+    def reopen_account(self, account_id: str) -> None:
+        """Let a closed account take part again.
+
+        Raises:
+            AccountUnknownError: There is no such account.
+        """
+        self._account(account_id)
+        self._pages.mark_closed(account_id, closed=False)
 
     def balance(self, account_id: str) -> Balance:
         """The balance of an account.
@@ -108,219 +118,158 @@ class Books:
         Raises:
             AccountUnknownError: There is no such account.
         """
-        account = self._account(account_id)
-        return Balance(
-            posted_microcredits=account.credits_posted - account.debits_posted,
-            held_microcredits=account.debits_pending,
-        )
+        return self._account(account_id).balance
+
+    def apply(self, request: Request) -> int:
+        """Do what is asked, or change nothing.
+
+        Returns:
+            Micro-credits that were moved, reserved or given back.
+
+        Raises:
+            TransferError: The first reason of `ledger.books.errors.PRECEDENCE`.
+        """
+        check_form(request)
+        known = self._pages.find_record(request.transfer_id)
+        if known is not None:
+            refuse_repetition(request, known)
+        if isinstance(request, Movement):
+            record = self._admit_movement(request)
+        else:
+            record = self._admit_resolution(request)
+        self._pages.add_record(request.transfer_id, record)
+        return record.amount_microcredits
+
+    def apply_linked(self, chain: Sequence[Request]) -> list[int]:
+        """Do all that is asked, in this order, or nothing of it.
+
+        Returns:
+            Micro-credits as `apply` returns them, for each member.
+
+        Raises:
+            ChainLengthError: The chain has no members, or too many.
+            ChainError: A member was refused; `refusals` has a reason for each.
+        """
+        if not 1 <= len(chain) <= CHAIN_LENGTH_MAX:
+            raise ChainLengthError(f"A chain has 1 to {CHAIN_LENGTH_MAX} members.")
+        mark = self.mark()
+        amounts: list[int] = []
+        for request in chain:
+            try:
+                amounts.append(self.apply(request))
+            except TransferError as error:
+                self.rollback_to(mark)
+                place = len(amounts)
+                raise ChainError.of(error, place=place, length=len(chain)) from error
+        return amounts
 
     def transfer(
         self, transfer_id: str, *, debit: str, credit: str, amount_microcredits: int
     ) -> None:
-        """Move money at once.
-
-        Raises:
-            TransferError: As :mod:`ledger.books.errors`, in that order.
-        """
-        transfer = _Transfer(debit, credit, amount_microcredits, TransferState.POSTED)
-        self._admit(transfer_id, transfer)
-        self._record(transfer_id, transfer)
-        self._move("posted", transfer, amount_microcredits)
+        """Move money at once: `apply` with a plain `Transfer`."""
+        self.apply(Transfer(transfer_id, debit, credit, amount_microcredits))
 
     def hold(
-        self, transfer_id: str, *, debit: str, credit: str, amount_microcredits: int
+        self,
+        transfer_id: str,
+        *,
+        debit: str,
+        credit: str,
+        amount_microcredits: int,
+        timeout_ms: int | None = None,
     ) -> None:
-        """Reserve money of the debit account until `post` or `void`.
+        """Reserve money until `post`, `void` or its time: `apply` with a `Hold`."""
+        amount = amount_microcredits
+        self.apply(Hold(transfer_id, debit, credit, amount, timeout_ms=timeout_ms))
 
-        Raises:
-            TransferError: As :mod:`ledger.books.errors`, in that order.
+    def post(
+        self,
+        transfer_id: str,
+        *,
+        hold_id: str,
+        amount_microcredits: int | None = None,
+    ) -> None:
+        """Pay all or part of a hold: `apply` with a `Post`."""
+        self.apply(Post(transfer_id, hold_id, amount_microcredits))
+
+    def void(self, hold_id: str, *, transfer_id: str | None = None) -> None:
+        """Give a whole hold back: `apply` with a `Void`, of a new id if need be."""
+        if transfer_id is None:
+            transfer_id = self.new_transfer_id("void")
+        self.apply(Void(transfer_id, hold_id))
+
+    def expire(self, *, count_max: int = EXPIRED_PER_CALL_MAX) -> list[Expiry]:
+        """Give back holds whose time has run out, the longest overdue first.
+
+        Until this is called their money stays reserved, though nobody can post them.
+
+        Args:
+            count_max: At most so many.
+
+        Returns:
+            What was given back; if as many as `count_max`, there may be more.
         """
-        transfer = _Transfer(debit, credit, amount_microcredits, TransferState.PENDING)
-        self._admit(transfer_id, transfer)
-        self._record(transfer_id, transfer)
-        self._move("pending", transfer, amount_microcredits)
-
-    def post(self, transfer_id: str, *, hold_id: str, amount_microcredits: int) -> None:
-        """Pay all or part of a hold; what is left of it is free again.
-
-        Raises:
-            TransferError: As :mod:`ledger.books.errors`, in that order.
-        """
-        _check_amount(amount_microcredits)
-        self._check_new(transfer_id)
-        hold = self._pending(hold_id)
-        if amount_microcredits > hold.amount:
-            raise PendingExceededError(
-                f"{amount_microcredits} micro-credits of a hold of {hold.amount}."
-            )
-        self._resolve(hold_id, hold, TransferState.PENDING_POSTED)
-        posted = _Transfer(
-            hold.debit, hold.credit, amount_microcredits, TransferState.POSTED
-        )
-        self._record(transfer_id, posted, resolves=hold_id)
-        self._move("posted", posted, amount_microcredits)
-
-    def void(self, hold_id: str) -> None:
-        """Give a whole hold back.
-
-        Raises:
-            PendingUnknownError: There is no such hold.
-            PendingResolvedError: It was posted or voided before.
-        """
-        self._resolve(hold_id, self._pending(hold_id), TransferState.PENDING_VOIDED)
+        overdue = self._pages.read_overdue(self._now_ms, count_max)
+        expired = []
+        for hold_id, hold in overdue.items():
+            transfer_id = self.new_transfer_id("expire")
+            record = hold.resolved_by(Expiry.kind, hold_id, now_ms=self._now_ms)
+            self._pages.add_record(transfer_id, record)
+            expired.append(Expiry.of(transfer_id, record))
+        return expired
 
     def mark(self) -> int:
         """Return where the books stand, for `rollback_to`. Goes with a savepoint."""
-        return len(self._journal)
+        return self._pages.mark()
 
     def rollback_to(self, mark: int) -> None:
-        """Take back everything that was done after a mark."""
-        while len(self._journal) > mark:
-            self._journal.pop()()
+        """Take back everything that was done after a mark, which no flush followed."""
+        self._pages.rollback_to(mark)
 
     def flush(self) -> None:
-        """Write back what has moved; to be called before the commit."""
-        if self._rows:
-            self._session.execute(insert(BookTransfer), self._rows)
-        if self._resolved:
-            self._write_back(
-                _TRANSFERS,
-                "transfer_id",
-                [{"key": key, "state": state} for key, state in self._resolved.items()],
-            )
-        sums = [
-            {"key": key, **{name: getattr(account, name) for name in _SUMS}}
-            for key, account in self._accounts.items()
-        ]
-        if sums and self._journal:
-            self._write_back(_ACCOUNTS, "account_id", sums)
-        self._rows, self._resolved, self._journal = [], {}, []
+        """Write back what has changed; to be called before the commit."""
+        self._pages.flush()
 
     def sum_posted_microcredits(self) -> int:
         """The sum over all accounts; anything but zero is a fault of ours."""
-        self.flush()
-        total = func.sum(
-            col(BookAccount.credits_posted) - col(BookAccount.debits_posted)
-        )
-        return int(self._session.execute(select(total)).scalar_one() or 0)
+        # In Python, whose integers do not end at 64 bits.
+        return sum(item.credits_posted - item.debits_posted for item in self.accounts())
 
     def accounts(self) -> Sequence[BookAccount]:
         """All accounts, by id."""
         self.flush()
         query = select(BookAccount).order_by(BookAccount.account_id)
         query = query.execution_options(populate_existing=True)
-        return self._session.execute(query).scalars().all()
+        return self._session.exec(query).all()
 
-    def _account(self, account_id: str) -> _Account:
-        account = self._accounts.get(account_id)
+    def _account(self, account_id: str) -> Account:
+        account = self._pages.find_account(account_id)
         if account is None:
-            columns = [_ACCOUNTS.c[name] for name in ("may_overdraw", *_SUMS)]
-            query = select(*columns).where(_ACCOUNTS.c.account_id == account_id)
-            row = self._session.connection().execute(query).first()
-            if row is None:
-                raise AccountUnknownError(f"The books have no account {account_id}.")
-            account = self._accounts[account_id] = _Account(*row)
+            raise AccountUnknownError(f"The books have no account {account_id}.")
         return account
 
-    def _admit(self, transfer_id: str, transfer: _Transfer) -> None:
-        _check_amount(transfer.amount)
-        if transfer.debit == transfer.credit:
-            raise SameAccountError("Debit and credit are one account.")
-        debit = self._account(transfer.debit)
-        self._account(transfer.credit)
-        self._check_new(transfer_id)
-        if transfer.amount > debit.free and not debit.may_overdraw:
-            raise FundsError(
-                needed_microcredits=transfer.amount, free_microcredits=debit.free
-            )
+    def _admit_movement(self, request: Movement) -> Record:
+        self._pages.read((request.debit, request.credit), ())
+        debit = self._pages.find_account(request.debit)
+        if debit is None:
+            raise DebitUnknownError(f"The books have no account {request.debit}.")
+        credit = self._pages.find_account(request.credit)
+        if credit is None:
+            raise CreditUnknownError(f"The books have no account {request.credit}.")
+        check_open(debit, credit)
+        amount = check_sums(request, debit, credit)
+        return Record.of(request, amount, now_ms=self._now_ms)
 
-    def _check_new(self, transfer_id: str) -> None:
-        known = transfer_id in self._transfers
-        if not known and transfer_id not in self._fresh:
-            known = self._load(transfer_id) is not None
-        if known:
-            raise TransferExistsError(f"Transfer {transfer_id} was recorded before.")
-
-    def _load(self, transfer_id: str) -> _Transfer | None:
-        transfer = self._transfers.get(transfer_id)
-        if transfer is not None:
-            return transfer
-        names = ("debit", "credit", "amount_microcredits", "state")
-        columns = [_TRANSFERS.c[name] for name in names]
-        query = select(*columns).where(_TRANSFERS.c.transfer_id == transfer_id)
-        row = self._session.connection().execute(query).first()
-        return None if row is None else _Transfer(*row)
-
-    def _pending(self, hold_id: str) -> _Transfer:
-        hold = self._load(hold_id)
-        if hold is None or hold.state is TransferState.POSTED:
-            raise PendingUnknownError(f"There is no hold {hold_id}.")
-        if hold.state is not TransferState.PENDING:
-            raise PendingResolvedError(f"Hold {hold_id} was resolved before.")
-        return hold
-
-    def _record(
-        self, transfer_id: str, transfer: _Transfer, resolves: str | None = None
-    ) -> None:
-        self._transfers[transfer_id] = transfer
-        self._rows.append(
-            {
-                "transfer_id": transfer_id,
-                "debit": transfer.debit,
-                "credit": transfer.credit,
-                "amount_microcredits": transfer.amount,
-                "state": transfer.state,
-                "resolves": resolves,
-                "created_at_ms": self._now_ms,
-            }
-        )
-        self._journal.append(self._rows.pop)
-        self._journal.append(lambda: self._transfers.pop(transfer_id))
-
-    def _resolve(self, hold_id: str, hold: _Transfer, state: TransferState) -> None:
-        resolved = _Transfer(hold.debit, hold.credit, hold.amount, state)
-        self._transfers[hold_id] = resolved
-        self._resolved[hold_id] = state
-
-        def take_back() -> None:
-            self._transfers[hold_id] = hold
-            del self._resolved[hold_id]
-
-        self._journal.append(take_back)
-        self._move("pending", hold, -hold.amount)
-
-    def _move(self, kind: str, transfer: _Transfer, amount: int) -> None:
-        debit, credit = self._account(transfer.debit), self._account(transfer.credit)
-
-        def shift(by: int) -> None:
-            debits, credits_ = f"debits_{kind}", f"credits_{kind}"
-            setattr(debit, debits, getattr(debit, debits) + by)
-            setattr(credit, credits_, getattr(credit, credits_) + by)
-
-        shift(amount)
-        self._journal.append(lambda: shift(-amount))
-
-    def _write_back(
-        self,
-        table: Table,
-        key: str,
-        rows: list[dict[str, object]],
-    ) -> None:
-        names = [name for name in rows[0] if name != "key"]
-        statement = (
-            update(table)
-            .where(table.c[key] == bindparam("key"))
-            .values({name: bindparam(f"new_{name}") for name in names})
-        )
-        values = [
-            {"key": row["key"], **{f"new_{name}": row[name] for name in names}}
-            for row in rows
-        ]
-        self._session.connection().execute(statement, values)
-
-
-def _check_amount(amount: int) -> None:
-    if type(amount) is not int or not 1 <= amount <= AMOUNT_MICROCREDITS_MAX:
-        raise AmountError(
-            f"An amount is a whole number from 1 to {AMOUNT_MICROCREDITS_MAX}."
-        )
+    def _admit_resolution(self, request: Post | Void) -> Record:
+        hold_id, now_ms = request.hold_id, self._now_ms
+        hold = self._pages.find_record(hold_id)
+        if hold is None:
+            raise PendingUnknownError(f"There is no transfer {hold_id}.")
+        check_pending(request, hold, now_ms)
+        self._pages.read((hold.debit, hold.credit), ())
+        debit, credit = self._account(hold.debit), self._account(hold.credit)
+        if isinstance(request, Void):
+            return hold.resolved_by(request.kind, hold_id, now_ms=now_ms)
+        check_open(debit, credit)
+        amount = request.amount_microcredits
+        return hold.resolved_by(request.kind, hold_id, now_ms=now_ms, amount=amount)

@@ -1,27 +1,27 @@
-"""Transfers, holds, posts and voids, and every reason to refuse one."""
+"""Transfers, holds, posts, voids, accounts, and what a batch remembers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
+from sqlmodel import Session
 
+from ledger.books.account import Bound
 from ledger.books.books import Books
 from ledger.books.errors import (
+    AccountDiffersError,
     AccountUnknownError,
-    AmountError,
+    CreditClosedError,
+    DebitClosedError,
+    DebitUnknownError,
     FundsError,
-    PendingExceededError,
-    PendingResolvedError,
-    PendingUnknownError,
-    SameAccountError,
-    TransferError,
+    IdentifierError,
+    PendingPostedError,
+    PendingVoidedError,
+    RoomError,
     TransferExistsError,
 )
-from ledger.books.models import BookAccount, BookTransfer, TransferState
-from ledger.limits import AMOUNT_MICROCREDITS_MAX
+from ledger.books.models import BookTransfer
+from ledger.books.transfer import Hold, Post, Transfer, TransferKind, Void
 
 SOURCE, ALICE, BOB = "source", "alice", "bob"
 
@@ -39,18 +39,14 @@ def state(books: Books) -> list[dict[str, Any]]:
     return [account.model_dump() for account in books.accounts()]
 
 
-def transfer(books: Books, amount: Any, name: str = "t1", **sides: str) -> None:
-    sides = {"debit": ALICE, "credit": BOB, **sides}
-    books.transfer(name, amount_microcredits=amount, **sides)
-
-
-def hold(books: Books, amount: Any, name: str = "h1", **sides: str) -> None:
-    sides = {"debit": ALICE, "credit": BOB, **sides}
-    books.hold(name, amount_microcredits=amount, **sides)
+def again(books: Books, session: Session, now_ms: int = 6) -> Books:
+    """What another transaction sees."""
+    books.flush()
+    return Books(session, now_ms=now_ms)
 
 
 def test_transfer_moves_money(books: Books) -> None:
-    transfer(books, 30)
+    books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=30)
     assert numbers(books, ALICE) == (70, 0, 70)
     assert numbers(books, BOB) == (30, 0, 30)
     assert numbers(books, SOURCE) == (-100, 0, -100)
@@ -58,201 +54,240 @@ def test_transfer_moves_money(books: Books) -> None:
 
 
 def test_all_of_it_can_be_spent(books: Books) -> None:
-    transfer(books, 100)
+    assert books.apply(Transfer("t1", ALICE, BOB, 100)) == 100
     assert numbers(books, ALICE) == (0, 0, 0)
 
 
 def test_hold_reserves_money(books: Books) -> None:
-    hold(books, 60)
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
     assert numbers(books, ALICE) == (100, 60, 40)
     # What is promised is not there yet.
     assert numbers(books, BOB) == (0, 0, 0)
     with pytest.raises(FundsError) as caught:
-        transfer(books, 41)
+        books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=41)
     assert caught.value.needed_microcredits == 41
     assert caught.value.free_microcredits == 40
 
 
 def test_post_pays_a_part_and_frees_the_rest(books: Books) -> None:
-    hold(books, 60)
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
     books.post("p1", hold_id="h1", amount_microcredits=25)
     assert numbers(books, ALICE) == (75, 0, 75)
     assert numbers(books, BOB) == (25, 0, 25)
 
 
-def test_post_pays_the_whole(books: Books) -> None:
-    hold(books, 100)
-    books.post("p1", hold_id="h1", amount_microcredits=100)
+@pytest.mark.parametrize("amount", [100, None])
+def test_post_pays_the_whole(books: Books, amount: int | None) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=100)
+    assert books.apply(Post("p1", "h1", amount)) == 100
     assert numbers(books, ALICE) == (0, 0, 0)
 
 
 def test_void_gives_the_whole_back(books: Books) -> None:
-    hold(books, 60)
-    books.void("h1")
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
+    assert books.apply(Void("v1", "h1")) == 60
+    assert numbers(books, ALICE) == (100, 0, 100)
+    books.hold("h2", debit=ALICE, credit=BOB, amount_microcredits=100)
+    books.void("h2")
     assert numbers(books, ALICE) == (100, 0, 100)
 
 
-def test_transfers_are_kept(books: Books) -> None:
-    hold(books, 60)
-    books.post("p1", hold_id="h1", amount_microcredits=25)
+def test_transfers_are_kept(books: Books, session: Session) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
     books.flush()
-    held = books._session.get(BookTransfer, "h1")
-    posted = books._session.get(BookTransfer, "p1")
-    assert held is not None
-    assert posted is not None
-    assert held.state is TransferState.PENDING_POSTED
-    assert (posted.resolves, posted.amount_microcredits) == ("h1", 25)
-    assert posted.created_at_ms == 5
-
-
-def test_opening_again_changes_nothing(books: Books) -> None:
-    books.open_account(ALICE, may_overdraw=True)
-    with pytest.raises(FundsError):
-        transfer(books, 101)
-
-
-@pytest.mark.parametrize("amount", [0, -1, True, 1.0, "1", None])
-@pytest.mark.parametrize("operation", [transfer, hold])
-def test_amount_that_is_none_is_refused(
-    books: Books, operation: Callable[[Books, Any], None], amount: Any
-) -> None:
-    before = state(books)
-    with pytest.raises(AmountError):
-        operation(books, amount)
-    hold(books, 10, "h9")
-    with pytest.raises(AmountError):
-        books.post("p9", hold_id="h9", amount_microcredits=amount)
-    books.void("h9")
-    assert state(books) == before
-
-
-def test_amount_beyond_exact_json_is_refused(books: Books) -> None:
-    transfer(books, AMOUNT_MICROCREDITS_MAX, debit=SOURCE)
-    with pytest.raises(AmountError):
-        transfer(books, AMOUNT_MICROCREDITS_MAX + 1, "t2", debit=SOURCE)
-
-
-@pytest.mark.parametrize("operation", [transfer, hold])
-def test_refused_operation_changes_nothing(
-    books: Books, operation: Callable[..., None]
-) -> None:
-    before = state(books)
-    with pytest.raises(FundsError):
-        operation(books, 101)
-    with pytest.raises(SameAccountError):
-        operation(books, 1, credit=ALICE)
-    with pytest.raises(AccountUnknownError):
-        operation(books, 1, credit="nobody")
-    with pytest.raises(AccountUnknownError):
-        operation(books, 1, debit="nobody")
-    with pytest.raises(TransferExistsError):
-        operation(books, 1, "t0")
-    assert state(books) == before
-
-
-def test_post_is_refused_for_each_reason(books: Books) -> None:
-    hold(books, 60)
-    before = state(books)
-
-    def post(name: str, hold_id: str, amount: int) -> type[TransferError]:
-        with pytest.raises(TransferError) as caught:
-            books.post(name, hold_id=hold_id, amount_microcredits=amount)
-        return type(caught.value)
-
-    assert post("p1", "h2", 1) is PendingUnknownError
-    assert post("p1", "t0", 1) is PendingUnknownError
-    assert post("p1", "h1", 61) is PendingExceededError
-    assert post("t0", "h1", 1) is TransferExistsError
-    assert state(books) == before
+    books.post("p1", hold_id="h1", amount_microcredits=25)
+    books.hold("h2", debit=ALICE, credit=BOB, amount_microcredits=7, timeout_ms=9)
+    books.void("h2", transfer_id="v2")
+    books.flush()
+    rows = {name: session.get_one(BookTransfer, name) for name in ("h1", "p1", "v2")}
+    assert rows["h1"].resolution is TransferKind.POST
+    assert (rows["h1"].resolves, rows["h1"].held_microcredits) == (None, None)
+    assert (rows["p1"].kind, rows["p1"].resolves) == (TransferKind.POST, "h1")
+    assert (rows["p1"].amount_microcredits, rows["p1"].held_microcredits) == (25, 60)
+    assert rows["p1"].created_at_ms == 5
+    assert (rows["v2"].kind, rows["v2"].resolves) == (TransferKind.VOID, "h2")
+    second = session.get_one(BookTransfer, "h2")
+    assert (second.resolution, second.expires_at_ms) == (TransferKind.VOID, 14)
 
 
 @pytest.mark.parametrize("resolve", ["post", "void"])
-def test_hold_is_resolved_once(books: Books, resolve: str) -> None:
-    hold(books, 60)
-    if resolve == "post":
-        books.post("p1", hold_id="h1", amount_microcredits=60)
-    else:
-        books.void("h1")
+@pytest.mark.parametrize("flushed", [False, True])
+def test_hold_is_resolved_once(
+    books: Books, session: Session, resolve: str, *, flushed: bool
+) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
+    books.apply(Post("p1", "h1") if resolve == "post" else Void("p1", "h1"))
     before = state(books)
-    with pytest.raises(PendingResolvedError):
+    books = again(books, session) if flushed else books
+    error = PendingPostedError if resolve == "post" else PendingVoidedError
+    with pytest.raises(error):
         books.post("p2", hold_id="h1", amount_microcredits=1)
-    with pytest.raises(PendingResolvedError):
+    with pytest.raises(error):
         books.void("h1")
     assert state(books) == before
 
 
-def test_void_of_nothing_is_refused(books: Books) -> None:
-    with pytest.raises(PendingUnknownError):
-        books.void("h1")
-    with pytest.raises(PendingUnknownError):
-        books.void("t0")
+def test_balancing_debit_takes_what_is_there(books: Books) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=30)
+    assert books.apply(Transfer("t1", ALICE, BOB, 500, balancing_debit=True)) == 70
+    assert numbers(books, ALICE) == (30, 30, 0)
+    with pytest.raises(FundsError):
+        books.apply(Transfer("t2", ALICE, BOB, 500, balancing_debit=True))
+    # Of enough it takes no more than is wanted.
+    assert books.apply(Transfer("t3", BOB, ALICE, 5, balancing_debit=True)) == 5
 
 
-def test_reasons_have_their_precedence(books: Books) -> None:
-    """The first of the list in `ledger.books.errors` that applies is told."""
-    with pytest.raises(AmountError):
-        transfer(books, 0, "t0", debit="nobody", credit="nobody")
-    with pytest.raises(SameAccountError):
-        transfer(books, 999, "t0", debit="nobody", credit="nobody")
+def test_balancing_debit_holds_for_any_bound(books: Books) -> None:
+    with pytest.raises(FundsError):
+        books.apply(Transfer("t1", SOURCE, ALICE, 5, balancing_debit=True))
+
+
+def test_balancing_credit_fills_what_is_missing(books: Books) -> None:
+    assert books.apply(Hold("h1", ALICE, SOURCE, 60)) == 60
+    assert books.apply(Hold("h2", ALICE, SOURCE, 99, balancing_credit=True)) == 40
+    assert numbers(books, ALICE) == (100, 100, 0)
+    with pytest.raises(RoomError):
+        books.apply(Transfer("t1", BOB, SOURCE, 1, balancing_credit=True))
+
+
+def test_balancing_both_takes_the_smaller(books: Books) -> None:
+    books.apply(Transfer("t1", ALICE, BOB, 70))
+    request = Transfer(
+        "t2", ALICE, SOURCE, 99, balancing_debit=True, balancing_credit=True
+    )
+    assert books.apply(request) == 30
+    books.apply(Transfer("t3", SOURCE, BOB, 5))
+    books.apply(Transfer("t4", BOB, SOURCE, 60))
+    request = Transfer(
+        "t5", BOB, SOURCE, 99, balancing_debit=True, balancing_credit=True
+    )
+    assert books.apply(request) == 15
+
+
+def test_source_takes_back_what_it_gave(books: Books) -> None:
+    books.open_account("mint", bound=Bound.NONE)
+    books.transfer("t1", debit="mint", credit=ALICE, amount_microcredits=50)
+    with pytest.raises(RoomError) as caught:
+        books.transfer("t2", debit=ALICE, credit=SOURCE, amount_microcredits=101)
+    assert caught.value.needed_microcredits == 101
+    assert caught.value.room_microcredits == 100
+    books.hold("h1", debit=ALICE, credit=SOURCE, amount_microcredits=60)
+    with pytest.raises(RoomError):
+        books.transfer("t3", debit=ALICE, credit=SOURCE, amount_microcredits=41)
+    books.post("p1", hold_id="h1", amount_microcredits=60)
+    books.transfer("t4", debit=ALICE, credit=SOURCE, amount_microcredits=40)
+    assert numbers(books, SOURCE) == (0, 0, 0)
+
+
+def test_closed_account_only_gives_back(books: Books, session: Session) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=20)
+    books.hold("h2", debit=ALICE, credit=BOB, amount_microcredits=20)
+    books.close_account(BOB)
+    books = again(books, session)
+    with pytest.raises(CreditClosedError):
+        books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=1)
+    with pytest.raises(CreditClosedError):
+        books.post("p1", hold_id="h1")
+    books.close_account(ALICE)
+    with pytest.raises(DebitClosedError):
+        books.post("p1", hold_id="h1")
+    books.void("h1")
+    assert numbers(books, ALICE) == (100, 20, 80)
+    books.reopen_account(ALICE)
+    books.reopen_account(BOB)
+    books = again(books, session)
+    books.post("p2", hold_id="h2")
+    assert numbers(books, BOB) == (20, 0, 20)
+
+
+def test_closing_is_taken_back(books: Books) -> None:
+    mark = books.mark()
+    books.close_account(ALICE)
+    books.rollback_to(mark)
+    books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=1)
+
+
+def test_opening_again_changes_nothing(books: Books) -> None:
+    books.open_account(ALICE)
+    with pytest.raises(AccountDiffersError):
+        books.open_account(ALICE, bound=Bound.NONE)
+    assert numbers(books, ALICE) == (100, 0, 100)
+    with pytest.raises(FundsError):
+        books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=101)
+
+
+def test_opening_is_taken_back(books: Books) -> None:
+    mark = books.mark()
+    books.open_account("carol")
+    books.transfer("t1", debit=ALICE, credit="carol", amount_microcredits=1)
+    books.rollback_to(mark)
     with pytest.raises(AccountUnknownError):
-        transfer(books, 999, "t0", debit="nobody")
-    with pytest.raises(TransferExistsError):
-        transfer(books, 999, "t0")
-
-
-def test_balance_of_nobody_is_refused(books: Books) -> None:
-    with pytest.raises(AccountUnknownError):
-        books.balance("nobody")
-
-
-def test_each_reason_has_its_code() -> None:
-    errors = TransferError.__subclasses__()
-    codes = {error.code for error in errors}
-    assert len(codes) == len(errors) == 8
-    assert all(code.startswith("BOOKS.") for code in codes)
+        books.balance("carol")
+    books.open_account("carol", bound=Bound.NONE)
+    books.transfer("t1", debit="carol", credit=ALICE, amount_microcredits=1)
+    assert [account.account_id for account in books.accounts()] == sorted(
+        [ALICE, BOB, SOURCE, "carol"]
+    )
+    assert numbers(books, ALICE) == (101, 0, 101)
 
 
 @pytest.mark.parametrize(
-    "values",
-    [
-        {"debits_posted": 101},
-        {"debits_pending": 101},
-        {"debits_pending": -1},
-        {"credits_posted": -1},
-    ],
+    "name", ["", "x" * 129, "a\0b", "caf\N{LATIN SMALL LETTER E}\n"]
 )
-def test_database_refuses_what_must_not_be(
-    books: Books, values: dict[str, int]
-) -> None:
-    """Even a fault of ours leaves no balance out of its bounds."""
-    with pytest.raises(IntegrityError):
-        books._session.execute(
-            update(BookAccount)
-            .where(col(BookAccount.account_id) == ALICE)
-            .values(**values)
-        )
+def test_account_needs_a_plain_name(books: Books, name: str) -> None:
+    with pytest.raises(IdentifierError):
+        books.open_account(name)
 
 
-def test_rollback_takes_everything_back(books: Books) -> None:
-    hold(books, 60)
+def test_nobody_is_refused(books: Books) -> None:
+    with pytest.raises(AccountUnknownError):
+        books.balance("nobody")
+    with pytest.raises(AccountUnknownError):
+        books.close_account("nobody")
+    with pytest.raises(AccountUnknownError):
+        books.reopen_account("nobody")
+
+
+def test_rollback_takes_everything_back(books: Books, session: Session) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
     before = numbers(books, ALICE)
     mark = books.mark()
     books.post("p1", hold_id="h1", amount_microcredits=25)
-    transfer(books, 10)
+    books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=10)
     books.rollback_to(mark)
     assert numbers(books, ALICE) == before
     books.flush()
-    assert books._session.get(BookTransfer, "p1") is None
+    assert session.get(BookTransfer, "p1") is None
     books.void("h1")
     assert numbers(books, ALICE) == (100, 0, 100)
 
 
-def test_flush_keeps_what_moved(books: Books) -> None:
-    hold(books, 60)
-    books.post("p1", hold_id="h1", amount_microcredits=25)
+def test_rollback_opens_a_stored_hold_again(books: Books, session: Session) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
+    books = again(books, session)
+    mark = books.mark()
+    books.post("p1", hold_id="h1")
+    books.rollback_to(mark)
     books.flush()
-    again = Books(books._session, now_ms=6)
-    assert numbers(again, ALICE) == numbers(books, ALICE) == (75, 0, 75)
+    assert session.get_one(BookTransfer, "h1").resolution is None
+    books.post("p1", hold_id="h1")
+    assert numbers(again(books, session), BOB) == (60, 0, 60)
+
+
+def test_rollback_does_not_reach_behind_a_flush(books: Books) -> None:
+    mark = books.mark()
+    books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=10)
+    books.flush()
+    assert books.mark() > mark
+    with pytest.raises(AssertionError):
+        books.rollback_to(mark)
+
+
+def test_flush_keeps_what_moved(books: Books, session: Session) -> None:
+    books.hold("h1", debit=ALICE, credit=BOB, amount_microcredits=60)
+    books.post("p1", hold_id="h1", amount_microcredits=25)
+    assert numbers(again(books, session), ALICE) == (75, 0, 75)
+    assert numbers(books, ALICE) == (75, 0, 75)
 
 
 def test_fresh_id_is_recorded_once(books: Books) -> None:
@@ -260,3 +295,11 @@ def test_fresh_id_is_recorded_once(books: Books) -> None:
     books.transfer(fresh, debit=ALICE, credit=BOB, amount_microcredits=1)
     with pytest.raises(TransferExistsError):
         books.transfer(fresh, debit=ALICE, credit=BOB, amount_microcredits=1)
+
+
+def test_refused_id_can_be_used_later(books: Books) -> None:
+    with pytest.raises(FundsError):
+        books.transfer("t1", debit=BOB, credit=ALICE, amount_microcredits=1)
+    with pytest.raises(DebitUnknownError):
+        books.transfer("t1", debit="nobody", credit=ALICE, amount_microcredits=1)
+    books.transfer("t1", debit=ALICE, credit=BOB, amount_microcredits=1)
