@@ -25,6 +25,7 @@ KEYS_KEPT_MAX = 4096
 ACCOUNT_ID_PATTERN = r"^acc_[a-z2-7]{26}$"
 """`acc_` and the first 130 bits of a digest in lower-case base32."""
 NODE_ID_PATTERN = r"^node_[a-z2-7]{26}$"
+PSEUDONYM_ID_PATTERN = r"^psn_[a-z2-7]{26}$"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class PublicKey:
     def node_id(self) -> str:
         """The node whose key this is: `node_` and 26 characters."""
         return self._party_id("node")
+
+    @cached_property
+    def pseudonym_id(self) -> str:
+        """The pseudonym whose key this is: `psn_` and 26 characters."""
+        return self._party_id("psn")
 
     def _party_id(self, kind: str) -> str:
         label = f"sixfold/{kind}/v1\n".encode("ascii")

@@ -5,25 +5,36 @@ are exact. Every movement debits one account and credits another, so all account
 together sum to zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.audit.errors import RuleError
 from ledger.audit.report import AccountBalance
 from ledger.audit.rules import Rule
+from ledger.statements.book_accounts import WALLET_SUFFIX
 
 
-@dataclass
+@dataclass(slots=True)
 class _Account:
     posted: int = 0
     held: int = 0
 
 
+@dataclass
+class BalancesState:
+    """What the accounts hold, as far as it is known."""
+
+    accounts: dict[str, _Account] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    is_anybody_unknown: bool = False
+    """Some wallet paid, and nobody showed which."""
+
+
 class Balances:
     """All accounts of the books after the statements so far."""
 
-    def __init__(self) -> None:
-        self._accounts: dict[str, _Account] = {}
-        self._unknown: set[str] = set()
+    def __init__(self, state: BalancesState | None = None) -> None:
+        """Start with empty books, or go on from those of an earlier one."""
+        self.state = state or BalancesState()
 
     def move(self, debit: str, credit: str, amount_microcredits: int) -> None:
         """Move money at once."""
@@ -38,7 +49,11 @@ class Balances:
         """Take note that something moved, and nobody showed how much."""
         for account in accounts:
             self._account(account)
-        self._unknown.update(accounts)
+        self.state.unknown.update(accounts)
+
+    def lose_sight_of_wallets(self) -> None:
+        """Take note that somebody paid, and nobody showed who."""
+        self.state.is_anybody_unknown = True
 
     def require_funds(self, account: str) -> None:
         """Refuse an account that spends or reserves more than it has.
@@ -48,7 +63,7 @@ class Balances:
         """
         found = self._account(account)
         short = found.held - found.posted
-        if short > 0 and account not in self._unknown:
+        if short > 0 and self._is_known(account):
             raise RuleError(
                 Rule.OVERDRAFT, f"{account} is overdrawn by {short} micro-credits."
             )
@@ -57,14 +72,19 @@ class Balances:
         """The accounts of which every movement was opened."""
         return {
             name: AccountBalance(account.posted, account.held)
-            for name, account in self._accounts.items()
-            if name not in self._unknown
+            for name, account in self.state.accounts.items()
+            if self._is_known(name)
         }
 
     @property
     def unknown_count(self) -> int:
         """How many accounts were lost sight of."""
-        return len(self._unknown)
+        return sum(not self._is_known(name) for name in self.state.accounts)
+
+    def _is_known(self, name: str) -> bool:
+        if name in self.state.unknown:
+            return False
+        return not (self.state.is_anybody_unknown and name.endswith(WALLET_SUFFIX))
 
     def _account(self, name: str) -> _Account:
-        return self._accounts.setdefault(name, _Account())
+        return self.state.accounts.setdefault(name, _Account())

@@ -4,18 +4,20 @@ Pure: bodies of statements in, nothing out, or the rule that is broken. The call
 has checked signatures, and that each body is the one the next refers to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.audit.errors import RuleError
 from ledger.audit.rules import Rule
+from ledger.charging.committed import amount_multiples, commit_amount, open_amounts
 from ledger.charging.tariff import RatingGroup, Tariff, rate
+from ledger.commitments.pedersen import CommitmentOpening
 from ledger.encoding import Json
-from ledger.errors import TariffError
+from ledger.errors import CommitmentError, TariffError
 from ledger.limits import AMOUNT_MICROCREDITS_MAX
 from ledger.metering.usage import parse_quantities
 from ledger.statements.book_accounts import clearing_of, wallet_of
-from ledger.statements.disclosure import Openings
+from ledger.statements.disclosure import parse_commitments
 from ledger.statements.kinds import (
     AgreementStatement,
     ChargeStatement,
@@ -77,8 +79,15 @@ def check_offer(
         raise RuleError(Rule.TARIFF, "The market's prices are not those published.")
 
 
-def check_slice(agreement: AgreementStatement, usage: SliceStatement) -> None:
-    """Check that a slice of usage belongs to an agreement.
+def check_slice(
+    agreement: AgreementStatement, usage: SliceStatement, committed: Iterable[str]
+) -> None:
+    """Check that a slice of usage belongs to an agreement and commits to what it rates.
+
+    Args:
+        agreement: With the tariff.
+        usage: The slice.
+        committed: Names of the fields that the slice commits to.
 
     Raises:
         RuleError: It does not.
@@ -87,6 +96,11 @@ def check_slice(agreement: AgreementStatement, usage: SliceStatement) -> None:
     if (usage.job_id, usage.node, usage.consumer) != agreed:
         raise RuleError(
             Rule.SLICE, "The slice is not of the job, node and consumer agreed on."
+        )
+    rated = {f"quantity.{group}" for group in agreement.tariff.groups}
+    if frozenset(committed) != rated:
+        raise RuleError(
+            Rule.SLICE, "The slice commits to other quantities than the tariff rates."
         )
 
 
@@ -128,50 +142,68 @@ def check_release(agreement: AgreementStatement, release: ReleaseStatement) -> N
 
 def check_bill(
     agreement: AgreementStatement,
-    charge: ChargeStatement,
     *,
-    hold_microcredits: int,
-    quantities: Mapping[RatingGroup, int],
-    amounts: Mapping[str, Json],
+    usage: Mapping[str, CommitmentOpening],
+    amounts: Mapping[str, CommitmentOpening],
+    hold_microcredits: int | None,
 ) -> Bill:
-    """Compute a charge again and compare every amount.
+    """Compute a charge again from the opened quantities of its slice.
 
     Args:
         agreement: With the tariff.
-        charge: With the postings, as checked by `check_charge`.
-        hold_microcredits: What the agreement held.
-        quantities: What the slice says was used.
-        amounts: The opened fields of the charge.
+        usage: Openings of the slice, checked against its commitments.
+        amounts: What the charge's amounts are said to be, by `amount.<place>`.
+        hold_microcredits: What the agreement held; None if that is not shown.
 
     Raises:
-        RuleError: An amount is missing or is not what it must be.
+        RuleError: An amount is not what it must be, or more than was held.
     """
+    quantities = read_quantities(
+        {name: opening.value for name, opening in usage.items()}
+    )
     try:
         rating = rate(agreement.tariff, quantities)
+        due = open_amounts(agreement.tariff, usage)
     except TariffError as error:
         raise RuleError(Rule.RATING, str(error)) from error
-    total, by_payee = rating.total_microcredits, rating.by_payee_microcredits
-    if read_amount(amounts, "total", least=0) != total:
-        raise RuleError(
-            Rule.RATING, f"The quantities cost {total} micro-credits, not the total."
-        )
-    due = [(agreement.credit, total)] if total else []
-    due += [(wallet_of(payee), amount) for payee, amount in by_payee.items()]
-    posted = [
-        (posting.credit, read_amount(amounts, f"amount.{place}"))
-        for place, posting in enumerate(charge.postings)
-    ]
-    if posted != due:
-        raise RuleError(
-            Rule.RATING, "The postings are not the shares that the tariff gives."
-        )
-    if total > hold_microcredits:
+    for name, opening in amounts.items():
+        if due.get(name) != opening:
+            raise RuleError(
+                Rule.RATING, f"The field {name} is not what tariff and usage make."
+            )
+    total = rating.total_microcredits
+    if hold_microcredits is not None and total > hold_microcredits:
         raise RuleError(
             Rule.HOLD,
             f"The charge of {total} micro-credits exceeds the hold of "
             f"{hold_microcredits}.",
         )
-    return Bill(quantities, total, by_payee)
+    return Bill(quantities, total, rating.by_payee_microcredits)
+
+
+def check_amounts(
+    tariff: Tariff,
+    commitments: Mapping[str, str],
+    amounts: Mapping[str, CommitmentOpening],
+) -> None:
+    """Check opened amounts of a charge against the commitments of its slice alone.
+
+    Raises:
+        RuleError: One does not open what tariff and slice commit to.
+    """
+    multiples = amount_multiples(tariff)
+    try:
+        points = parse_commitments(commitments)
+        for name, opening in amounts.items():
+            place = name.removeprefix("amount.")
+            if not place.isdecimal() or int(place) >= len(multiples):
+                raise RuleError(Rule.OPENING, f"The charge has no field {name}.")
+            committed = commit_amount(multiples[int(place)], points)
+            if committed is None:
+                raise RuleError(Rule.OPENING, f"There is no commitment to {name}.")
+            opening.verify(committed)
+    except (CommitmentError, TariffError) as error:
+        raise RuleError(Rule.OPENING, str(error)) from error
 
 
 def check_hold(hold_microcredits: int, order_values: Mapping[str, Json]) -> None:
@@ -217,11 +249,6 @@ def read_quantities(values: Mapping[str, Json]) -> dict[RatingGroup, int]:
         raise RuleError(Rule.RATING, str(error)) from error
 
 
-def opened_values(openings: Openings) -> dict[str, Json]:
-    """The values alone, once their openings are checked."""
-    return {name: opening.value for name, opening in openings.items()}
-
-
 def _prices(tariff: Tariff, role: str) -> dict[RatingGroup, tuple[str, int]]:
     return {
         line.group: (line.payee, line.price_microcredits)
@@ -231,25 +258,16 @@ def _prices(tariff: Tariff, role: str) -> dict[RatingGroup, tuple[str, int]]:
 
 
 def _check_accounts(agreement: AgreementStatement, postings: Sequence[Posting]) -> None:
-    if not postings:
-        return
-    first, *shares = postings
-    if (first.action, first.debit, first.credit) != (
-        "post",
-        agreement.debit,
-        agreement.credit,
-    ):
-        raise RuleError(Rule.CHARGE, "The first posting pays out of the hold.")
-    for share in shares:
-        if (share.action, share.debit) != ("transfer", agreement.credit):
-            raise RuleError(Rule.CHARGE, "Shares are transfers out of the clearing.")
-    payees = list(dict.fromkeys(line.payee for line in agreement.tariff.lines))
-    paid = [share.credit for share in shares]
-    # In the tariff's order, each payee at most once.
-    if not paid or paid != [
-        wallet for payee in payees if (wallet := wallet_of(payee)) in paid
-    ]:
-        raise RuleError(Rule.CHARGE, "The payees are not those of the tariff.")
+    clearing = agreement.credit
+    payees = agreement.tariff.shares
+    due = [("post", agreement.debit, clearing)] if payees else []
+    due += [("transfer", clearing, wallet_of(payee)) for payee in payees]
+    if [(item.action, item.debit, item.credit) for item in postings] != due:
+        raise RuleError(
+            Rule.CHARGE,
+            "The postings are not one out of the hold, and one to each payee of the "
+            "tariff in its order.",
+        )
 
 
 def _check_acceptance(

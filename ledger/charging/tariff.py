@@ -10,6 +10,7 @@ Source: decision 0003 (money is integers).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -61,6 +62,26 @@ class Tariff(Document):
             raise ValueError("two lines for one rating group and role")
         return self
 
+    @property
+    def groups(self) -> tuple[RatingGroup, ...]:
+        """The rating groups that have a line, in the order of their first."""
+        return tuple(dict.fromkeys(line.group for line in self.lines))
+
+    @cached_property
+    def shares(self) -> Mapping[str, dict[RatingGroup, int]]:
+        """What one unit of each rating group earns each payee.
+
+        Returns:
+            Micro-credits by account and group; payees in the order of their first line,
+            those left out who have no price above zero.
+        """
+        shares: dict[str, dict[RatingGroup, int]] = {}
+        for line in self.lines:
+            if line.price_microcredits > 0:
+                share = shares.setdefault(line.payee, {})
+                share[line.group] = share.get(line.group, 0) + line.price_microcredits
+        return shares
+
 
 @dataclass(frozen=True)
 class Rating:
@@ -78,8 +99,7 @@ def rate(tariff: Tariff, quantities: Quantities) -> Rating:
         quantities: Units per rating group, each from 0 to 2**48.
 
     Returns:
-        The total and the sum of each payee, in the order of the tariff's lines;
-        payees who get nothing are left out.
+        The total and the sum of each payee that has a price, in the tariff's order.
 
     Raises:
         TariffError: A quantity is negative, no integer or too large, a used group
@@ -91,11 +111,10 @@ def rate(tariff: Tariff, quantities: Quantities) -> Rating:
             raise TariffError(f"The quantity of {group} is out of bounds.")
         if quantity > 0 and group not in priced:
             raise TariffError(f"The tariff has no price for {group}.")
-    by_payee: dict[str, int] = {}
-    for line in tariff.lines:
-        amount = line.price_microcredits * quantities.get(line.group, 0)
-        if amount > 0:
-            by_payee[line.payee] = by_payee.get(line.payee, 0) + amount
+    by_payee = {
+        payee: sum(price * quantities.get(group, 0) for group, price in share.items())
+        for payee, share in tariff.shares.items()
+    }
     total = sum(by_payee.values())
     if total > AMOUNT_MICROCREDITS_MAX:
         raise TariffError("The charge exceeds what the books can hold.")

@@ -5,11 +5,10 @@ where it is measured. Everything but the byte counts follows from the run alone,
 deterministic job can be metered again by running it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ledger.charging.tariff import RatingGroup
-from ledger.encoding import Json
 from ledger.errors import TariffError
 from ledger.limits import QUANTITY_MAX
 
@@ -47,22 +46,31 @@ class Usage:
         }
 
 
-def quantity_fields(quantities: Mapping[RatingGroup, int]) -> dict[str, Json]:
-    """Quantities as the private fields `quantity.<group>` of a slice."""
-    return {f"quantity.{group}": quantities.get(group, 0) for group in RatingGroup}
+def quantity_fields(
+    quantities: Mapping[RatingGroup, int], groups: Iterable[RatingGroup]
+) -> dict[str, int]:
+    """Quantities as the committed fields `quantity.<group>` of a slice.
+
+    Args:
+        quantities: As `Usage.quantities`; an absent group counts as none.
+        groups: Those that the agreed tariff has a line for.
+    """
+    return {f"quantity.{group}": quantities.get(group, 0) for group in groups}
 
 
 def parse_quantities(fields: Mapping[str, object]) -> dict[RatingGroup, int]:
     """Read the quantities back from the opened fields of a slice.
 
     Raises:
-        TariffError: One is missing, or is not an integer in bounds.
+        TariffError: One is not an integer in bounds.
     """
     quantities = {}
     for group in RatingGroup:
         value = fields.get(f"quantity.{group}")
+        if value is None:
+            continue
         if type(value) is not int or not 0 <= value <= QUANTITY_MAX:
-            raise TariffError(f"The quantity of {group} is missing or out of bounds.")
+            raise TariffError(f"The quantity of {group} is out of bounds.")
         quantities[group] = value
     return quantities
 

@@ -1,9 +1,14 @@
 """Names of accounts in the books, as statements write them: `<party>/<purpose>`."""
 
+WALLET_SUFFIX = "/wallet"
 
-def wallet_of(account_id: str) -> str:
-    """The account from which a party pays and into which it is paid."""
-    return f"{account_id}/wallet"
+
+def wallet_of(party_id: str) -> str:
+    """The account from which a party pays and into which it is paid.
+
+    In the log a consumer's has the name of the job's pseudonym.
+    """
+    return party_id + WALLET_SUFFIX
 
 
 def clearing_of(market_id: str) -> str:

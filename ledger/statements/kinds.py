@@ -5,6 +5,7 @@ an offer and holds money (4, 5), a `slice` of usage (9, 10), and a `charge` that
 (11), or a `release` that gives the held money back.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -20,8 +21,10 @@ from ledger.document import (
     Name,
     NodeId,
     PriceMicrocredits,
+    PseudonymId,
     PublicKeyText,
     TimeMs,
+    VerifierKeyText,
     Word,
 )
 
@@ -34,6 +37,8 @@ class StatementBody(Document):
     """Exactly these names must stand among the private digests."""
     roles: ClassVar[tuple[str, ...]]
     """Who signs, each with the key named by :meth:`signer`."""
+    committed_fields: ClassVar[frozenset[str]] = frozenset()
+    """Numbers that stand in the log as commitments, by the name of the field."""
     optional_roles: ClassVar[frozenset[str]] = frozenset()
     """Roles whose signature may be missing; another rule says when."""
 
@@ -128,16 +133,24 @@ class WorkloadStatement(StatementBody):
 
 
 class OrderStatement(StatementBody):
-    """A consumer orders one run. What, and under which policy, is private."""
+    """A consumer orders one run. Who, what, and under which policy, is private."""
 
     kind = "order"
     roles = ("consumer",)
     private_fields = frozenset(
-        {"workload", "data_policy", "limits", "input", "price_max", "recipient"}
+        {
+            "account",
+            "workload",
+            "data_policy",
+            "limits",
+            "input",
+            "price_max",
+            "recipient",
+        }
     )
 
     job_id: Identifier
-    consumer: AccountId
+    consumer: PseudonymId
     ordered_at_ms: TimeMs
 
 
@@ -150,7 +163,7 @@ class AgreementStatement(StatementBody):
 
     job_id: Identifier
     market: AccountId
-    consumer: AccountId
+    consumer: PseudonymId
     provider: AccountId
     node: NodeId
     order: Digest
@@ -166,7 +179,10 @@ class AgreementStatement(StatementBody):
 
 
 class SliceStatement(StatementBody):
-    """A signed piece of metering. Quantities are private.
+    """A signed piece of metering. Quantities are commitments.
+
+    There is one for each rating group that the agreed tariff has a line for, also if
+    nothing of it was used.
 
     The consumer's signature may be missing only if the charge says that the agreed
     time for it has run out.
@@ -175,21 +191,19 @@ class SliceStatement(StatementBody):
     kind = "slice"
     roles = ("node", "consumer")
     optional_roles = frozenset({"consumer"})
-    private_fields = frozenset(
-        {f"quantity.{group}" for group in RatingGroup}
-        | {"outcome", "input_digest", "result_digest"}
-    )
+    private_fields = frozenset({"outcome", "input_digest", "result_digest"})
+    committed_fields = frozenset(f"quantity.{group}" for group in RatingGroup)
 
     job_id: Identifier
     agreement: Digest
     node: NodeId
-    consumer: AccountId
+    consumer: PseudonymId
     sequence: int = Field(ge=0, le=2**32)
     finished_at_ms: TimeMs
 
 
 class Posting(Document):
-    """One movement in the books; its amount is the private field `amount.<place>`."""
+    """One movement in the books. Its amount follows from slice and tariff."""
 
     transfer_id: Identifier
     action: Literal["post", "transfer"]
@@ -198,7 +212,12 @@ class Posting(Document):
 
 
 class ChargeStatement(StatementBody):
-    """A rated slice: the transfers that pay for it. The rest of the hold is freed."""
+    """A rated slice: the transfers that pay for it. The rest of the hold is freed.
+
+    No amount stands here, not even hidden: the first posting is of the sum of prices
+    times quantities, each other one of its payee's part, so that the commitments of
+    the slice and the tariff of the agreement give the commitment of every amount.
+    """
 
     kind = "charge"
     roles = ("market",)
@@ -210,7 +229,8 @@ class ChargeStatement(StatementBody):
     acceptance: Literal["countersigned", "timeout"]
     hold_transfer: Identifier
     postings: tuple[Posting, ...] = Field(max_length=16)
-    """The first pays from the hold, the others share it out; none if nothing is due."""
+    """The first pays from the hold, the others share it out: one for each payee of the
+    tariff, in its order, also if the amount is zero. None if nobody has a price."""
     charged_at_ms: TimeMs
 
 
@@ -234,7 +254,7 @@ class TopUpStatement(StatementBody):
 
     kind = "top_up"
     roles = ("market",)
-    private_fields = frozenset({"amount"})
+    committed_fields = frozenset({"amount"})
 
     market: AccountId
     transfer_id: Identifier
@@ -242,6 +262,28 @@ class TopUpStatement(StatementBody):
     debit: BookAccountId
     credit: BookAccountId
     topped_up_at_ms: TimeMs
+
+
+class LogKeyStatement(StatementBody):
+    """The log changes its keys. Every checkpoint that counts this entry is new.
+
+    Those are signed with the keys named in `after`. To let readers who know only the
+    keys in `before` check this very entry, those sign too, for a while.
+    """
+
+    kind = "log_key"
+    roles = ("market",)
+
+    market: AccountId
+    origin: str = Field(min_length=1, max_length=128)
+    generation: int = Field(ge=2, le=2**32)
+    """Counts the sets of keys of this log, the first included."""
+    before: tuple[VerifierKeyText, ...] = Field(min_length=1, max_length=4)
+    after: tuple[VerifierKeyText, ...] = Field(min_length=1, max_length=4)
+    """Verifier keys, the Ed25519 key first; each of them signs."""
+    changed_at_ms: TimeMs
+    before_until_ms: TimeMs
+    """From this time on the keys before do not sign any more."""
 
 
 KINDS: dict[str, type[StatementBody]] = {
@@ -257,14 +299,20 @@ KINDS: dict[str, type[StatementBody]] = {
         ChargeStatement,
         ReleaseStatement,
         TopUpStatement,
+        LogKeyStatement,
     )
 }
 """All kinds that a log may hold, by name."""
 
 
-def required_private_fields(body: StatementBody) -> frozenset[str]:
-    """The private names that a statement with this body must carry."""
-    if isinstance(body, ChargeStatement):
-        amounts = {f"amount.{place}" for place in range(len(body.postings))}
-        return frozenset(amounts | {"total"})
-    return body.private_fields
+def has_concealed_fields(
+    body: StatementBody, private: Iterable[str], committed: Iterable[str]
+) -> bool:
+    """Whether these are the names of what a statement with this body conceals."""
+    names = frozenset(committed)
+    if isinstance(body, SliceStatement):
+        # Which of them depends on the agreement's tariff, and is checked with it.
+        return frozenset(private) == body.private_fields and (
+            names <= body.committed_fields
+        )
+    return frozenset(private) == body.private_fields and names == body.committed_fields

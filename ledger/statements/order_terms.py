@@ -1,4 +1,4 @@
-"""What an order says in private: workload, data policy, limits, recipient.
+"""What an order says in private: who, workload, data policy, limits, recipient.
 
 These are the values behind the salted digests of an `order` statement. The consumer
 shows them to the market, which shows a node what it needs to run the job.
@@ -11,6 +11,8 @@ from pydantic import Field
 from ledger.document import Base64, Digest, Document, Identifier, Microcredits, Word
 from ledger.errors import StatementError
 from ledger.statements.disclosure import Openings
+from ledger.statements.kinds import OrderStatement
+from ledger.statements.pseudonyms import Authorisation
 
 Sensitivity = Literal["public", "internal", "confidential", "restricted"]
 Protection = Literal["sandbox", "enclave", "homomorphic"]
@@ -75,6 +77,8 @@ class Recipient(Document):
 class OrderTerms(Document):
     """All private fields of one order."""
 
+    account: Authorisation
+    """Whose order it is, signed by that account's key."""
     workload: WorkloadReference
     data_policy: DataPolicy
     limits: JobLimits
@@ -91,12 +95,13 @@ class OrderTerms(Document):
             StatementError: A field is missing.
             EncodingError: A field does not have its form.
         """
-        names = {"workload", "data_policy", "limits", "input", "price_max", "recipient"}
+        names = OrderStatement.private_fields
         if set(openings) != names:
             raise StatementError("An order opens all of its private fields.")
         values = {name: openings[name].value for name in names}
         return cls.from_json(
             {
+                "account": values["account"],
                 "workload": values["workload"],
                 "dataPolicy": values["data_policy"],
                 "limits": values["limits"],
@@ -110,6 +115,7 @@ class OrderTerms(Document):
         """The values to conceal, by private field name."""
         value = self.to_json()
         return {
+            "account": value["account"],
             "workload": value["workload"],
             "data_policy": value["dataPolicy"],
             "limits": value["limits"],

@@ -1,30 +1,41 @@
 """One entry of the log: a typed, signed statement in canonical JSON.
 
-The bytes that parties sign are the canonical JSON of kind, version, public body and
-private digests, after a label that keeps these signatures apart from all others.
-The entry itself adds the signatures.
+The bytes that parties sign are the canonical JSON of kind, version, public body,
+private digests and commitments, after a label that keeps these signatures apart from
+all others. The entry itself adds the signatures.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 
-from ledger.document import Base64, Digest, Document, PublicKeyText, Word
+from pydantic import Field, create_model
+
+from ledger.document import (
+    Base64,
+    CommitmentText,
+    Digest,
+    Document,
+    PublicKeyText,
+    Word,
+)
 from ledger.encoding import (
     Json,
     canonical_json,
     decode_base64,
     encode_base64,
+    parse_canonical_json,
+    sha256_text,
 )
 from ledger.errors import EncodingError, StatementError
 from ledger.limits import STATEMENT_BYTES_MAX
 from ledger.signing import PrivateKey, PublicKey
-from ledger.statements.disclosure import Opening, digest_openings
-from ledger.statements.kinds import KINDS, StatementBody, required_private_fields
+from ledger.statements.disclosure import Openings, commit_openings, digest_openings
+from ledger.statements.kinds import KINDS, StatementBody, has_concealed_fields
 
 VERSION = 1
 SIGNING_LABEL = b"sixfold/statement/v1\n"
+_VERSION_END = b',"version":%d}' % VERSION
 
 
 class StatementSignature(Document):
@@ -41,10 +52,13 @@ class StatementSignature(Document):
 
 
 class _Envelope(Document):
+    """An entry as JSON. Each kind has its own, in which `body` is of that kind."""
+
     kind: Word
-    version: int
-    body: dict[str, Json]
+    version: int = Field(ge=VERSION, le=VERSION)
+    body: StatementBody
     private: dict[str, Digest]
+    commitments: dict[str, CommitmentText]
     signatures: tuple[StatementSignature, ...]
 
 
@@ -54,6 +68,9 @@ class Statement:
 
     body: StatementBody
     private: Mapping[str, str] = field(default_factory=dict)
+    """Salted digests, by field name."""
+    commitments: Mapping[str, str] = field(default_factory=dict)
+    """Committed numbers, by field name: points in base64, in form but not checked."""
     signatures: tuple[StatementSignature, ...] = ()
 
     @property
@@ -75,7 +92,7 @@ class Statement:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the entry in base64: how other statements refer to it."""
-        return entry_digest(self.entry)
+        return sha256_text(self.entry)
 
     def signed_by(self, role: str, key: PrivateKey) -> "Statement":
         """Add one party's signature; roles stay in the kind's order."""
@@ -109,24 +126,19 @@ class Statement:
             "version": VERSION,
             "body": self.body.to_json(),
             "private": dict(self.private),
+            "commitments": dict(self.commitments),
         }
 
 
-def entry_digest(entry: bytes) -> str:
-    """SHA-256 of an entry's bytes in padded base64."""
-    return encode_base64(hashlib.sha256(entry).digest())
-
-
-def make_statement(
-    body: StatementBody, openings: Mapping[str, Opening] | None = None
-) -> Statement:
-    """Put a public body and the digests of its private fields together.
+def make_statement(body: StatementBody, openings: Openings | None = None) -> Statement:
+    """Put a public body together with the digests and commitments of what it conceals.
 
     Raises:
-        StatementError: The private fields are not those of the kind.
+        StatementError: The fields are not those of the kind.
     """
-    statement = Statement(body, digest_openings(openings or {}))
-    _check_private_names(statement)
+    openings = openings or {}
+    statement = Statement(body, digest_openings(openings), commit_openings(openings))
+    _check_concealed_names(statement)
     return statement
 
 
@@ -141,18 +153,45 @@ def parse_statement(entry: bytes) -> Statement:
             break the kind's schema.
     """
     try:
-        envelope = _Envelope.from_bytes(entry, size_max=STATEMENT_BYTES_MAX)
-        kind = KINDS.get(envelope.kind)
-        if kind is None or envelope.version != VERSION:
-            raise StatementError(f"Unknown kind {envelope.kind} {envelope.version}.")
-        body = kind.from_json(envelope.body)
+        value = parse_canonical_json(entry, size_max=STATEMENT_BYTES_MAX)
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise StatementError("An entry of unknown kind.")
+        statement = reopen_statement(entry, kind)
     except EncodingError as error:
         raise StatementError(str(error)) from error
-    statement = Statement(body, envelope.private, envelope.signatures)
-    if statement.entry != entry:
-        raise StatementError("The entry is not in canonical form.")
-    _check_private_names(statement)
+    # Values are words and base64, so the last such place is where signatures begin.
+    core = entry[: entry.rindex(b',"signatures":[')] + _VERSION_END
+    vars(statement)["signed_bytes"] = SIGNING_LABEL + core
+    _check_concealed_names(statement)
     return statement
+
+
+def reopen_statement(entry: bytes, kind: str) -> Statement:
+    """Parse an entry of which it is known that `parse_statement` accepts it.
+
+    Args:
+        entry: As it was accepted.
+        kind: The kind that it was found to be.
+
+    Raises:
+        EncodingError: Its fields break the kind's schema.
+    """
+    envelope = _envelope_of(kind).from_checked_bytes(entry)
+    statement = Statement(
+        envelope.body, envelope.private, envelope.commitments, envelope.signatures
+    )
+    # No field has a default, so encoding would give the same bytes again.
+    vars(statement)["entry"] = entry
+    return statement
+
+
+@cache
+def _envelope_of(kind: str) -> type[_Envelope]:
+    body = KINDS[kind]
+    return create_model(
+        f"_{body.__name__}Envelope", __base__=_Envelope, body=(body, ...)
+    )
 
 
 def verify_signatures(
@@ -171,41 +210,51 @@ def verify_signatures(
             that of the party named in the body.
         SignatureError: A signature does not verify.
     """
-    roles = [item.role for item in statement.signatures]
-    optional = statement.body.optional_roles
-    wanted = [
-        role for role in statement.body.roles if role in roles or role not in optional
-    ]
-    if roles != wanted:
-        raise StatementError(
-            f"A {statement.kind} statement is signed by {wanted}, not by {roles}."
-        )
+    roles = tuple(item.role for item in statement.signatures)
+    if roles != statement.body.roles:
+        _refuse_missing(statement, roles)
     for item in statement.signatures:
         if item.role in verified:
             continue
         signer = statement.body.signer(item.role)
-        if not _is_key_of(item.public_key, signer):
+        key = item.public_key
+        if not _is_key_of(key, signer):
             raise StatementError(f"The {item.role}'s key is not that of {signer}.")
         try:
             signature = decode_base64(item.signature)
         except EncodingError as error:
             raise StatementError("A signature that is not base64.") from error
-        item.public_key.verify(statement.signed_bytes, signature)
+        key.verify(statement.signed_bytes, signature)
+
+
+def _refuse_missing(statement: Statement, roles: tuple[str, ...]) -> None:
+    """Let optional roles be missing, and nothing else."""
+    body = statement.body
+    wanted = tuple(
+        role for role in body.roles if role in roles or role not in body.optional_roles
+    )
+    if roles != wanted:
+        raise StatementError(
+            f"A {statement.kind} statement is signed by {list(wanted)}, "
+            f"not by {list(roles)}."
+        )
 
 
 def _is_key_of(key: PublicKey, party_id: str) -> bool:
-    known: dict[str, Callable[[], str]] = {
-        "acc": lambda: key.account_id,
-        "node": lambda: key.node_id,
-    }
-    derive = known.get(party_id.split("_", 1)[0])
-    return derive is not None and derive() == party_id
+    match party_id.split("_", 1)[0]:
+        case "acc":
+            return key.account_id == party_id
+        case "node":
+            return key.node_id == party_id
+        case "psn":
+            return key.pseudonym_id == party_id
+    return False
 
 
-def _check_private_names(statement: Statement) -> None:
-    wanted = required_private_fields(statement.body)
-    if frozenset(statement.private) != wanted:
+def _check_concealed_names(statement: Statement) -> None:
+    body, private, committed = statement.body, statement.private, statement.commitments
+    if not has_concealed_fields(body, private, committed):
         raise StatementError(
-            f"A {statement.kind} statement keeps private {sorted(wanted)}, "
-            f"not {sorted(statement.private)}."
+            f"A {statement.kind} statement conceals other fields than "
+            f"{sorted(private)} and {sorted(committed)}."
         )

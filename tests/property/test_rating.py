@@ -1,14 +1,21 @@
 """Laws of rating: linear, whole, and in bounds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.charging.committed import amount_multiples, commit_amount, open_amounts
 from ledger.charging.tariff import Quantities, RatingGroup, Tariff, TariffLine, rate
-from ledger.errors import TariffError
-from ledger.limits import AMOUNT_MICROCREDITS_MAX
+from ledger.errors import CommitmentError, TariffError
+from ledger.limits import AMOUNT_MICROCREDITS_MAX, QUANTITY_MAX
 from ledger.metering.usage import Usage, parse_quantities, quantity_fields
 from ledger.signing import PrivateKey
+from ledger.statements.disclosure import (
+    commit_openings,
+    conceal_numbers,
+    opened_numbers,
+    parse_commitments,
+)
 
 PAYEES = [PrivateKey(bytes([seed]) * 32).account_id for seed in range(3)]
 ROLES = ["provider", "market", "owner"]
@@ -42,7 +49,32 @@ def added(one: Quantities, two: Quantities) -> dict[RatingGroup, int]:
 def test_total_is_the_sum_of_shares(tariff: Tariff, quantities: Quantities) -> None:
     rating = rate(tariff, quantities)
     assert rating.total_microcredits == sum(rating.by_payee_microcredits.values())
-    assert all(amount > 0 for amount in rating.by_payee_microcredits.values())
+    assert list(rating.by_payee_microcredits) == list(tariff.shares)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=30)
+@given(tariffs(), QUANTITIES, st.binary(min_size=32, max_size=32))
+def test_commitments_are_rated_like_numbers(
+    tariff: Tariff, quantities: Quantities, key: bytes
+) -> None:
+    """What anybody computes from commitments opens to what the parties compute."""
+    fields = quantity_fields(quantities, tariff.groups)
+    openings = opened_numbers(conceal_numbers(fields, key, "slice"))
+    commitments = parse_commitments(commit_openings(openings))
+    rating = rate(tariff, quantities)
+    amounts = [rating.total_microcredits, *rating.by_payee_microcredits.values()]
+    opened = open_amounts(tariff, openings).values()
+    every = amount_multiples(tariff)
+    for multiples, opening, amount in zip(
+        every, opened, amounts if every else [], strict=True
+    ):
+        committed = commit_amount(multiples, commitments)
+        assert committed is not None
+        opening.verify(committed)
+        assert opening.value == amount
+        with pytest.raises(CommitmentError):
+            opening._replace(value=amount + 1).verify(committed)
 
 
 @given(tariffs(), QUANTITIES)
@@ -90,7 +122,7 @@ def test_rating_of_any_integers_raises_one_error(
 @given(st.builds(Usage, COUNTS, st.integers(0, 2**31), COUNTS, COUNTS, COUNTS, COUNTS))
 def test_usage_is_rounded_up_and_reads_back(usage: Usage) -> None:
     quantities = usage.quantities()
-    assert parse_quantities(quantity_fields(quantities)) == quantities
+    assert parse_quantities(quantity_fields(quantities, RatingGroup)) == quantities
     fuel = quantities[RatingGroup.FUEL]
     assert (fuel - 1) * 10**6 < usage.fuel <= fuel * 10**6
     up = quantities[RatingGroup.BYTES_UP]
@@ -111,5 +143,8 @@ def test_more_usage_never_costs_less(usage: Usage, data: st.DataObject) -> None:
 
 @given(st.dictionaries(st.text(max_size=20), st.integers() | st.text() | st.none()))
 def test_fields_of_anything_raise_one_error(fields: dict[str, object]) -> None:
-    with pytest.raises(TariffError):
-        parse_quantities(fields)
+    try:
+        quantities = parse_quantities(fields)
+    except TariffError:
+        return
+    assert all(0 <= quantity <= QUANTITY_MAX for quantity in quantities.values())

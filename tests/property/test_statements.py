@@ -74,14 +74,14 @@ BOOKS = st.builds("{}/{}".format, ACCOUNTS, st.sampled_from(["wallet", "clearing
 ORDERS = built(
     OrderStatement,
     job_id=IDENTIFIERS,
-    consumer=st.just(CONSUMER.account_id),
+    consumer=st.just(CONSUMER.public.pseudonym_id),
     ordered_at_ms=TIMES,
 )
 AGREEMENTS = built(
     AgreementStatement,
     job_id=IDENTIFIERS,
     market=st.just(MARKET.account_id),
-    consumer=ACCOUNTS,
+    consumer=st.from_regex(r"psn_[a-z2-7]{26}", fullmatch=True),
     provider=ACCOUNTS,
     node=st.from_regex(r"node_[a-z2-7]{26}", fullmatch=True),
     order=DIGESTS,
@@ -175,7 +175,7 @@ def test_statement_with_other_json_inside_is_refused(
 @given(VALUES)
 def test_openings_fit_and_read_back(values: dict[str, Any]) -> None:
     openings = conceal(values)
-    verify_openings(digest_openings(openings), openings, required=openings)
+    verify_openings(digest_openings(openings), {}, openings, required=openings)
     shown = {name: item.to_json() for name, item in openings.items()}
     assert parse_openings(shown) == openings
 
@@ -204,13 +204,13 @@ def test_opening_changed_in_one_thing_is_refused(
         Opening(salt=salt, value=true.value),
     ):
         with pytest.raises(DisclosureError):
-            verify_openings(digests, {name: wrong})
+            verify_openings(digests, {}, {name: wrong})
     with pytest.raises(DisclosureError):
-        verify_openings({other: digests[name]}, {other: true})
+        verify_openings({other: digests[name]}, {}, {other: true})
 
 
 @given(JSON)
 def test_openings_of_any_json_raise_one_error(value: Any) -> None:
     with contextlib.suppress(DisclosureError, EncodingError):
-        verify_openings({}, parse_openings(value))
+        verify_openings({}, {}, parse_openings(value))
         assert value == {}

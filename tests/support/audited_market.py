@@ -4,7 +4,7 @@ Every step takes changes to the public fields of its statement, so that a test c
 it false in one thing and sign it all the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from sqlmodel import Session, SQLModel
 
 from ledger.audit.log_copy import LogCopy
 from ledger.audit.receipt import make_receipt
+from ledger.charging.committed import open_amounts
 from ledger.charging.tariff import Rating, RatingGroup, Tariff, TariffLine, rate
+from ledger.commitments.pedersen import CommitmentOpening
 from ledger.encoding import canonical_json, encode_base64
 from ledger.log.log import Log
 from ledger.log.note import Signer
@@ -25,11 +27,18 @@ from ledger.statements.book_accounts import (
     development_credit_of,
     wallet_of,
 )
-from ledger.statements.disclosure import Opening, Openings
+from ledger.statements.disclosure import (
+    Opening,
+    Openings,
+    conceal_numbers,
+    opened_numbers,
+    openings_json,
+)
 from ledger.statements.kinds import (
     AccountStatement,
     AgreementStatement,
     ChargeStatement,
+    LogKeyStatement,
     MarketStatement,
     NodeCapacity,
     OfferPolicy,
@@ -42,10 +51,12 @@ from ledger.statements.kinds import (
     TopUpStatement,
     WorkloadStatement,
 )
+from ledger.statements.pseudonyms import Authorisation, authorise, pseudonym_key
 from ledger.statements.statement import Statement, make_statement
 
 ORIGIN = "ledger.example/test"
 QUANTITIES = {RatingGroup.FUEL: 7, RatingGroup.BYTES_UP: 2, RatingGroup.ROYALTY: 1}
+RECORD_KEY = b"records.".ljust(32, b".")
 DIGEST = encode_base64(bytes(32))
 START_MS = 1_800_000_000_000
 ACCEPTANCE_TIMEOUT_MS = 60_000
@@ -55,7 +66,7 @@ def fixed_key(name: str) -> PrivateKey:
     return PrivateKey(name.encode().ljust(32, b"."))
 
 
-def conceal_fixed(values: Mapping[str, Any]) -> Openings:
+def conceal_fixed(values: Mapping[str, Any]) -> dict[str, Opening | CommitmentOpening]:
     """As `conceal`, with salts that are the same in each run."""
     return {
         name: Opening(salt=encode_base64(name.encode()[:16].ljust(16)), value=value)
@@ -71,6 +82,14 @@ class MadeJob:
     statements: dict[str, Statement] = field(default_factory=dict)
     attempt: int = 0
     hold_microcredits: int = 0
+    key: PrivateKey = field(default_factory=lambda: fixed_key("nobody"))
+    """Of the consumer's pseudonym."""
+    used: Openings = field(default_factory=dict)
+    """Of the slice."""
+
+    @property
+    def pseudonym(self) -> str:
+        return self.key.public.pseudonym_id
 
 
 class AuditedMarket:
@@ -188,17 +207,26 @@ class AuditedMarket:
             credit=wallet_of((consumer or self.consumer).account_id),
             topped_up_at_ms=START_MS,
         )
-        return self._add_signed(body, changes, {"amount": amount})
+        openings = conceal_numbers({"amount": amount}, RECORD_KEY, body.transfer_id)
+        return self._add_signed(body, changes, openings)
 
-    def order(self, *, price_max: Any = 5000, **changes: Any) -> MadeJob:
+    def order(
+        self,
+        *,
+        price_max: Any = 5000,
+        key: PrivateKey | None = None,
+        account: Authorisation | None = None,
+        **changes: Any,
+    ) -> MadeJob:
         job = MadeJob(self.new_id("job"))
+        job.key = key or pseudonym_key(self.consumer, job.job_id)
         body = OrderStatement(
-            job_id=job.job_id,
-            consumer=self.consumer.account_id,
-            ordered_at_ms=START_MS,
+            job_id=job.job_id, consumer=job.pseudonym, ordered_at_ms=START_MS
         )
+        account = account or authorise(self.consumer, job.job_id, job.pseudonym)
         openings = conceal_fixed(
             {
+                "account": account.to_json(),
                 "workload": {"kind": "python_source"},
                 "data_policy": {},
                 "limits": {},
@@ -208,9 +236,23 @@ class AuditedMarket:
             }
         )
         statement = self._made(body, changes, openings)
-        statement = statement.signed_by("consumer", self.consumer)
+        statement = statement.signed_by("consumer", job.key)
         job.statements["order"] = self.add(statement, openings)
         return job
+
+    def change_log_keys(self, **changes: Any) -> Statement:
+        before = self.signer.verifier.vkey
+        after = Signer(ORIGIN, fixed_key("second log")).verifier.vkey
+        body = LogKeyStatement(
+            market=self.market.account_id,
+            origin=ORIGIN,
+            generation=2,
+            before=(before,),
+            after=(after,),
+            changed_at_ms=START_MS,
+            before_until_ms=START_MS + 10,
+        )
+        return self.add(self._made(body, changes).signed_by("market", self.market))
 
     def tariff(self) -> Tariff:
         assert self.offer is not None
@@ -232,7 +274,7 @@ class AuditedMarket:
         body = AgreementStatement(
             job_id=job.job_id,
             market=market,
-            consumer=self.consumer.account_id,
+            consumer=job.pseudonym,
             provider=self.provider.account_id,
             node=self.node.node_id,
             order=job.statements["order"].digest,
@@ -240,13 +282,13 @@ class AuditedMarket:
             attempt=job.attempt,
             tariff=self.tariff(),
             hold_transfer=self.new_id("hold"),
-            debit=wallet_of(self.consumer.account_id),
+            debit=wallet_of(job.pseudonym),
             credit=clearing_of(market),
             agreed_at_ms=START_MS,
             acceptance_timeout_ms=ACCEPTANCE_TIMEOUT_MS,
         )
         job.statements["agreement"] = self._add_signed(
-            body, changes, {"hold": hold, "decision": DIGEST}
+            body, changes, conceal_fixed({"hold": hold, "decision": DIGEST})
         )
         return job.statements["agreement"]
 
@@ -254,7 +296,9 @@ class AuditedMarket:
         self,
         job: MadeJob,
         *,
-        quantities: Mapping[RatingGroup, Any] = QUANTITIES,
+        quantities: Mapping[RatingGroup, int] = QUANTITIES,
+        groups: Sequence[RatingGroup] = (),
+        record_key: bytes | None = None,
         countersigned: bool = True,
         **changes: Any,
     ) -> Statement:
@@ -262,13 +306,17 @@ class AuditedMarket:
             job_id=job.job_id,
             agreement=job.statements["agreement"].digest,
             node=self.node.node_id,
-            consumer=self.consumer.account_id,
+            consumer=job.pseudonym,
             sequence=0,
             finished_at_ms=START_MS + 10,
         )
-        openings = conceal_fixed(
+        agreement = job.statements["agreement"].body
+        assert isinstance(agreement, AgreementStatement)
+        numbers = quantity_fields(quantities, groups or agreement.tariff.groups)
+        record_key = record_key or RECORD_KEY
+        openings = conceal_numbers(numbers, record_key, body.agreement, body.sequence)
+        openings |= conceal_fixed(
             {
-                **quantity_fields(quantities),
                 "outcome": "succeeded",
                 "input_digest": DIGEST,
                 "result_digest": DIGEST,
@@ -276,7 +324,8 @@ class AuditedMarket:
         )
         statement = self._made(body, changes, openings).signed_by("node", self.node)
         if countersigned:
-            statement = statement.signed_by("consumer", self.consumer)
+            statement = statement.signed_by("consumer", job.key)
+        job.used = openings
         job.statements["slice"] = self.add(statement, openings)
         return statement
 
@@ -285,7 +334,7 @@ class AuditedMarket:
         job: MadeJob,
         *,
         quantities: Mapping[RatingGroup, int] = QUANTITIES,
-        amounts: Mapping[str, Any] | None = None,
+        amounts: Mapping[str, int] | None = None,
         **changes: Any,
     ) -> Statement:
         agreement = job.statements["agreement"].body
@@ -301,22 +350,19 @@ class AuditedMarket:
             postings=self.postings(agreement, rating),
             charged_at_ms=START_MS + 20,
         )
-        due = [rating.total_microcredits, *rating.by_payee_microcredits.values()]
-        postings = changes.get("postings", body.postings)
-        values = {
-            f"amount.{place}": amount
-            for place, (_, amount) in enumerate(zip(postings, due, strict=False))
-        }
-        values["total"] = rating.total_microcredits
-        job.statements["charge"] = self._add_signed(
-            body, changes, {**values, **(amounts or {})}
-        )
+        used = opened_numbers(job.used)
+        openings = open_amounts(agreement.tariff, used)
+        for name, amount in (amounts or {}).items():
+            blinding = openings[name].blinding if name in openings else 1
+            openings[name] = CommitmentOpening(amount, blinding)
+        statement = self._made(body, changes).signed_by("market", self.market)
+        job.statements["charge"] = self.add(statement, openings)
         return job.statements["charge"]
 
     def postings(
         self, agreement: AgreementStatement, rating: Rating
     ) -> tuple[Posting, ...]:
-        if not rating.total_microcredits:
+        if not rating.by_payee_microcredits:
             return ()
         moves = [("post", agreement.debit, agreement.credit)]
         moves += [
@@ -358,7 +404,7 @@ class AuditedMarket:
     def write_openings(self, path: Path) -> None:
         with path.open("wb") as file:
             for digest, openings in self.openings.items():
-                shown = {name: item.to_json() for name, item in openings.items()}
+                shown = openings_json(openings)
                 line = canonical_json({"digest": digest, "openings": shown})
                 file.write(line + b"\n")
 
@@ -366,9 +412,8 @@ class AuditedMarket:
         self,
         body: StatementBody,
         changes: dict[str, Any],
-        values: Mapping[str, Any],
+        openings: Openings,
     ) -> Statement:
-        openings = conceal_fixed(values)
         statement = self._made(body, changes, openings)
         return self.add(statement.signed_by("market", self.market), openings)
 

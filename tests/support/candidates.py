@@ -7,6 +7,7 @@ from parties import LIMITS, PRICES, RUNNER, SOURCE, digest
 from ledger.signing import PrivateKey
 from ledger.statements.kinds import NodeCapacity, OfferPolicy, OfferStatement
 from ledger.statements.order_terms import DataPolicy, OrderTerms, WorkloadReference
+from ledger.statements.pseudonyms import Authorisation
 from market.placement.rules import Candidate, Request
 
 NODE_KEY = PrivateKey(bytes(32))
@@ -70,6 +71,7 @@ def make_request(**changes: Any) -> Request:
     }
     request = {name: changes.pop(name, value) for name, value in values.items()}
     terms = OrderTerms(
+        account=Authorisation(key="A" * 43 + "=", signature=""),
         workload=changes.pop("workload", None)
         or WorkloadReference(
             kind="python_source", content=digest(SOURCE.encode()), entry="double"

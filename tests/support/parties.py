@@ -12,11 +12,18 @@ from typing import Any, Self
 from fastapi import FastAPI
 
 from ledger.charging.tariff import RatingGroup
-from ledger.encoding import canonical_json, encode_base64
+from ledger.encoding import canonical_json, decode_base64, encode_base64
 from ledger.identifiers import new_identifier
 from ledger.metering.usage import Usage, quantity_fields
 from ledger.signing import PrivateKey
-from ledger.statements.disclosure import Openings, conceal
+from ledger.statements.disclosure import (
+    Openings,
+    commit_openings,
+    conceal,
+    conceal_numbers,
+    digest_openings,
+    openings_json,
+)
 from ledger.statements.kinds import (
     AccountStatement,
     NodeCapacity,
@@ -33,6 +40,7 @@ from ledger.statements.order_terms import (
     Recipient,
     WorkloadReference,
 )
+from ledger.statements.pseudonyms import authorise, pseudonym_key, record_key
 from ledger.statements.statement import Statement, make_statement, parse_statement
 from market.context import Context
 from sdk.transport import Transport
@@ -95,10 +103,6 @@ def inline(data: bytes) -> dict[str, Any]:
     return {"inline": encode_base64(data), "blob": None}
 
 
-def openings_json(openings: Openings) -> dict[str, Any]:
-    return {name: item.to_json() for name, item in openings.items()}
-
-
 class Party:
     def __init__(
         self,
@@ -151,6 +155,7 @@ class Order:
 
     statement: Statement
     openings: Openings
+    record_key: bytes
     source: str | None = SOURCE
     input: bytes | None = INPUT
 
@@ -162,6 +167,7 @@ class Order:
         return {
             "order": statement_json(self.statement),
             "openings": openings_json(self.openings),
+            "recordKey": encode_base64(self.record_key),
             "source": self.source,
             "input": None if self.input is None else inline(self.input),
         }
@@ -191,7 +197,11 @@ class Consumer(Party):
         workload = changes.pop("workload", None) or WorkloadReference(
             kind="python_source", content=digest(source.encode()), entry="double"
         )
+        job_id = changes.pop("job_id", new_identifier("job"))
+        pseudonym = pseudonym_key(self.key, job_id)
+        consumer = changes.pop("consumer", pseudonym.public.pseudonym_id)
         terms = OrderTerms(
+            account=changes.pop("account", authorise(self.key, job_id, consumer)),
             workload=workload,
             data_policy=DataPolicy(**policy),
             limits=changes.pop("limits", LIMITS),
@@ -201,13 +211,13 @@ class Consumer(Party):
         )
         openings = conceal(terms.private_values())
         body = OrderStatement(
-            job_id=changes.pop("job_id", new_identifier("job")),
-            consumer=changes.pop("consumer", self.account_id),
+            job_id=job_id,
+            consumer=consumer,
             ordered_at_ms=changes.pop("ordered_at_ms", self.now_ms()),
         )
         assert not changes
-        statement = make_statement(body, openings).signed_by("consumer", self.key)
-        return Order(statement, openings, source, data)
+        statement = make_statement(body, openings).signed_by("consumer", pseudonym)
+        return Order(statement, openings, record_key(self.key, job_id), source, data)
 
     def place(self, *orders: Order) -> list[Any]:
         batch = {"orders": [order.item() for order in orders]}
@@ -226,7 +236,8 @@ class Consumer(Party):
 
     def countersign(self, job: Any) -> dict[str, Any]:
         statement = parse_statement(canonical_json(job["slice"]))
-        signed = statement.signed_by("consumer", self.key)
+        key = pseudonym_key(self.key, job["jobId"])
+        signed = statement.signed_by("consumer", key)
         signature = signed.signatures[-1].to_json()
         return {
             "jobId": job["jobId"],
@@ -358,15 +369,30 @@ class Provider:
         return self.node.get(path, attempt=lease["attempt"], waitMs=wait_ms)["input"]
 
     def make_slice(self, lease: Any, **changes: Any) -> dict[str, Any]:
+        """A slice, true but for the changes.
+
+        Beside those to its public fields: `usage`, `numbers` and `left_out` change the
+        quantities, `fields` the other private ones, `record_key` and `record` how the
+        quantities are blinded, `points` the commitments before they are signed, and
+        `openings` what is said to open them.
+        """
         usage = changes.pop("usage", Usage(fuel=5_000_000, memory_limit_bytes=2**26))
         result = changes.pop("result", RESULT)
         is_sealed = lease["recipient"] is not None
-        fields = quantity_fields(usage.quantities()) | {
+        groups = [RatingGroup(group) for group in lease["ratingGroups"]]
+        numbers = quantity_fields(usage.quantities(), groups)
+        fields = {
             "outcome": "succeeded",
             "input_digest": digest(SEALED) if is_sealed else lease["input"]["digest"],
             "result_digest": digest(result),
         }
-        openings = conceal(fields | changes.pop("fields", {}))
+        secret = changes.pop("record_key", decode_base64(lease["recordKey"]))
+        numbers |= changes.pop("numbers", {})
+        for name in changes.pop("left_out", ()):
+            del numbers[name]
+        record = changes.pop("record", (lease["agreement"], 0))
+        openings = conceal_numbers(numbers, secret, *record)
+        openings |= conceal(fields | changes.pop("fields", {}))
         values = {
             "job_id": lease["jobId"],
             "agreement": lease["agreement"],
@@ -376,12 +402,16 @@ class Provider:
             "finished_at_ms": self.now_ms(),
         }
         key = changes.pop("key", self.node.key)
-        statement = make_statement(SliceStatement(**(values | changes)), openings)
+        points = changes.pop("points", lambda commitments: commitments)
+        commitments = points(commit_openings(openings))
+        shown = openings_json(openings) | changes.pop("openings", {})
+        body = SliceStatement(**(values | changes))
+        statement = Statement(body, digest_openings(openings), commitments)
         return {
             "jobId": lease["jobId"],
             "attempt": lease["attempt"],
             "slice": statement_json(statement.signed_by("node", key)),
-            "openings": openings_json(openings),
+            "openings": shown,
             "result": inline(result),
         }
 

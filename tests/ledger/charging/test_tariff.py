@@ -41,10 +41,11 @@ def test_shares_are_price_times_quantity() -> None:
     assert list(rating.by_payee_microcredits) == [A, B]
 
 
-def test_payee_of_nothing_is_left_out() -> None:
+def test_payee_of_nothing_stays_payee() -> None:
     rating = rate(TARIFF, {RatingGroup.BYTES_UP: 2, RatingGroup.BYTES_DOWN: 9})
-    assert rating.by_payee_microcredits == {A: 6}
-    assert rate(TARIFF, {}).by_payee_microcredits == {}
+    assert rating.by_payee_microcredits == {A: 6, B: 0}
+    assert rate(TARIFF, {}).by_payee_microcredits == {A: 0, B: 0}
+    assert rate(Tariff(lines=()), {}).by_payee_microcredits == {}
     assert rate(Tariff(lines=()), {RatingGroup.FUEL: 0}).total_microcredits == 0
 
 

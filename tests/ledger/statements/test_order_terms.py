@@ -6,6 +6,7 @@ import pytest
 from audited_market import DIGEST
 
 from ledger.errors import EncodingError, StatementError
+from ledger.signing import PrivateKey
 from ledger.statements.disclosure import conceal
 from ledger.statements.order_terms import (
     DataPolicy,
@@ -14,8 +15,10 @@ from ledger.statements.order_terms import (
     Recipient,
     WorkloadReference,
 )
+from ledger.statements.pseudonyms import authorise
 
 TERMS = OrderTerms(
+    account=authorise(PrivateKey(bytes(32)), "job_" + "1" * 20, "psn_" + "a" * 26),
     workload=WorkloadReference(kind="python_source", content=DIGEST, entry="risk"),
     data_policy=DataPolicy(
         sensitivity="confidential", categories=("health",), protection="enclave"

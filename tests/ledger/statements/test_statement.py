@@ -1,28 +1,33 @@
 """Statements: one form, the right signatures, and nothing near it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from audited_market import AuditedMarket, MadeJob, conceal_fixed, fixed_key
+from audited_market import (
+    RECORD_KEY,
+    AuditedMarket,
+    MadeJob,
+    conceal_fixed,
+    fixed_key,
+)
 
-from ledger.encoding import canonical_json
+from ledger.encoding import canonical_json, sha256_text
 from ledger.errors import LedgerError, SignatureError, StatementError
 from ledger.limits import STATEMENT_BYTES_MAX
 from ledger.signing import PublicKey
+from ledger.statements.disclosure import conceal_numbers
 from ledger.statements.kinds import (
     KINDS,
     ChargeStatement,
     OfferStatement,
     SliceStatement,
     TopUpStatement,
-    required_private_fields,
 )
 from ledger.statements.statement import (
     SIGNING_LABEL,
-    Statement,
     StatementSignature,
-    entry_digest,
     make_statement,
     parse_statement,
     verify_signatures,
@@ -54,12 +59,13 @@ def test_every_kind_reads_back(market: AuditedMarket) -> None:
     released = market.order()
     market.agree(released)
     market.release(released)
+    market.change_log_keys()
     statements = [parse_statement(entry) for entry in market.entries]
     assert {statement.kind for statement in statements} == set(KINDS)
     for statement, entry in zip(statements, market.entries, strict=True):
         verify_signatures(statement)
         assert statement.entry == entry
-        assert statement.digest == entry_digest(entry)
+        assert statement.digest == sha256_text(entry)
         assert canonical_json(json.loads(entry)) == entry
 
 
@@ -74,8 +80,8 @@ def test_signatures_stand_in_the_order_of_roles(
     market: AuditedMarket, job: MadeJob
 ) -> None:
     usage = job.statements["slice"]
-    again = Statement(usage.body, usage.private)
-    again = again.signed_by("consumer", market.consumer).signed_by("node", market.node)
+    again = replace(usage, signatures=())
+    again = again.signed_by("consumer", job.key).signed_by("node", market.node)
     assert again == usage
     assert again.signed_by("node", market.node) == usage
 
@@ -88,7 +94,7 @@ def test_key_of_role_is_told(market: AuditedMarket, job: MadeJob) -> None:
 
 def test_consumer_may_sign_a_slice_later(market: AuditedMarket, job: MadeJob) -> None:
     usage = job.statements["slice"]
-    alone = Statement(usage.body, usage.private, usage.signatures[:1])
+    alone = replace(usage, signatures=usage.signatures[:1])
     verify_signatures(alone)
     verify_signatures(alone.with_signature(usage.signatures[1]))
 
@@ -96,7 +102,7 @@ def test_consumer_may_sign_a_slice_later(market: AuditedMarket, job: MadeJob) ->
 def test_missing_role_is_refused(market: AuditedMarket) -> None:
     assert market.offer is not None
     offer = market.offer
-    provider_only = Statement(offer.body, offer.private, offer.signatures[:1])
+    provider_only = replace(offer, signatures=offer.signatures[:1])
     with pytest.raises(StatementError, match="signed by"):
         verify_signatures(provider_only)
 
@@ -129,9 +135,11 @@ def test_only_named_roles_count_as_verified(market: AuditedMarket) -> None:
         (("body", "toppedUpAtMs"), "1"),
         (("body", "source"), "gold"),
         (("body", "credit"), "acc_" + "a" * 26),
-        (("private",), {}),
-        (("private", "amount"), "short"),
-        (("private", "bonus"), "A" * 43 + "="),
+        (("commitments",), {}),
+        (("commitments", "amount"), "short"),
+        (("commitments", "amount"), 5),
+        (("commitments", "bonus"), "A" * 43 + "="),
+        (("private", "amount"), "A" * 43 + "="),
         (("signatures",), {}),
         (("signatures", 0, "role"), "Market"),
         (("signatures", 0, "key"), "A" * 44),
@@ -152,7 +160,7 @@ def test_form_with_one_thing_wrong_is_refused(
     [
         (("body", "toppedUpAtMs"), 1),
         (("body", "transferId"), "topup_" + "9" * 20),
-        (("private", "amount"), "A" * 43 + "="),
+        (("commitments", "amount"), "A" * 43 + "="),
         (("signatures", 0, "role"), "consumer"),
         (("signatures", 0, "key"), "A" * 43 + "="),
         (("signatures", 0, "key"), fixed_key("owner").public.text),
@@ -189,7 +197,7 @@ def test_key_that_is_no_point_is_refused(market: AuditedMarket) -> None:
         role="market", key=key.text, signature="A" * 86 + "=="
     )
     with pytest.raises(SignatureError):
-        verify_signatures(Statement(body, statement.private, (signature,)))
+        verify_signatures(replace(statement, body=body, signatures=(signature,)))
 
 
 @pytest.mark.parametrize(
@@ -230,25 +238,36 @@ def test_other_spelling_is_refused(
         parse_statement(entry)
 
 
-def test_private_fields_are_those_of_the_kind(
+def test_concealed_fields_are_those_of_the_kind(
     market: AuditedMarket, job: MadeJob
 ) -> None:
-    body = parse_statement(market.entries[6]).body
-    assert isinstance(body, TopUpStatement)
-    with pytest.raises(StatementError, match="keeps private"):
-        make_statement(body)
-    with pytest.raises(StatementError, match="keeps private"):
-        make_statement(body, conceal_fixed({"amount": 1, "bonus": 2}))
+    top_up = parse_statement(market.entries[6]).body
+    assert isinstance(top_up, TopUpStatement)
+    amount = conceal_numbers({"amount": 1}, RECORD_KEY, "place")
+    make_statement(top_up, amount)
+    for openings in (
+        {},
+        conceal_fixed({"amount": 1}),
+        amount | conceal_fixed({"bonus": 2}),
+        amount | conceal_numbers({"bonus": 2}, RECORD_KEY, "place"),
+    ):
+        with pytest.raises(StatementError, match="conceals other fields"):
+            make_statement(top_up, openings)
     charge = job.statements["charge"].body
     assert isinstance(charge, ChargeStatement)
-    assert required_private_fields(charge) == {
-        "total",
-        "amount.0",
-        "amount.1",
-        "amount.2",
-        "amount.3",
-    }
-    assert "quantity.fuel" in required_private_fields(job.statements["slice"].body)
+    with pytest.raises(StatementError, match="conceals other fields"):
+        make_statement(charge, amount)
+
+
+def test_slice_commits_to_rating_groups_alone(job: MadeJob) -> None:
+    usage = job.statements["slice"]
+    name = next(iter(usage.commitments))
+    fewer = {key: text for key, text in usage.commitments.items() if key != name}
+    parse_statement(replace(usage, commitments=fewer).entry)
+    for other in ("quantity.gold", "fuel", ""):
+        renamed = {**fewer, other: usage.commitments[name]}
+        with pytest.raises(StatementError, match="conceals other fields"):
+            parse_statement(replace(usage, commitments=renamed).entry)
 
 
 def test_statement_of_one_kind_is_none_of_another(
