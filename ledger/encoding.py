@@ -5,11 +5,12 @@ every reader sees the same integer. Base64 is RFC 4648, padded, and decoders
 refuse every non-canonical spelling.
 """
 
-import base64
 import binascii
+import hashlib
 import json
 from typing import NoReturn
 
+import pydantic_core
 import rfc8785
 from typing_extensions import TypeAliasType
 
@@ -70,6 +71,35 @@ def parse_json(data: bytes, *, size_max: int) -> Json:
     return value  # type: ignore[no-any-return]
 
 
+def parse_canonical_json(data: bytes, *, size_max: int) -> Json:
+    """Parse JSON from outside that must be in its one canonical form.
+
+    As `parse_json` and a comparison with `canonical_json`, in a quarter of the time.
+
+    Args:
+        data: UTF-8 bytes, at most `size_max`.
+        size_max: Bound in bytes, checked before anything is parsed.
+
+    Raises:
+        EncodingError: As for `parse_json`, or not canonical.
+    """
+    if len(data) > size_max or not data.isascii():
+        value = parse_json(data, size_max=size_max)
+        if canonical_json(value) != data:
+            raise EncodingError("JSON that is not in canonical form.")
+        return value
+    try:
+        found: Json = pydantic_core.from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise EncodingError(f"Not strict JSON: {error}") from error
+    # This encoder keeps the order of keys, so that is looked at apart. A key that
+    # stands twice, a space, or another spelling of anything is not there again.
+    _check_sorted(found, depth=0)
+    if pydantic_core.to_json(found) != data:
+        raise EncodingError("JSON that is not in canonical form.")
+    return found
+
+
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
 ).encode
@@ -77,7 +107,12 @@ _encode = json.JSONEncoder(
 
 def encode_base64(data: bytes) -> str:
     """Encode bytes as padded base64 (RFC 4648, section 4)."""
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def sha256_text(data: bytes) -> str:
+    """SHA-256 of bytes in padded base64, as statements name entries and payloads."""
+    return encode_base64(hashlib.sha256(data).digest())
 
 
 def decode_base64(text: str, *, size: int | None = None) -> bytes:
@@ -91,14 +126,20 @@ def decode_base64(text: str, *, size: int | None = None) -> bytes:
         EncodingError: Not canonical base64, or not `size` bytes.
     """
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text)
     except (binascii.Error, ValueError) as error:
         raise EncodingError("Not base64.") from error
+    # What was left out or read in two ways is not there again.
     if encode_base64(data) != text:
         raise EncodingError("Base64 that is not canonical.")
     if size is not None and len(data) != size:
         raise EncodingError(f"{len(data)} bytes where {size} are due.")
     return data
+
+
+_INTEGER_MAX = 2**53 - 1
+_SCALARS = (str, bool)
+_CONTAINERS = (dict, list, tuple)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -113,22 +154,40 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 def _check_json(value: object, *, depth: int) -> None:
-    if depth > JSON_DEPTH_MAX:
-        raise EncodingError(f"JSON nested deeper than {JSON_DEPTH_MAX} levels.")
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, _SCALARS):
         return
     if isinstance(value, int):
-        if abs(value) > 2**53 - 1:
+        if abs(value) > _INTEGER_MAX:
             raise EncodingError("An integer beyond 2**53 - 1 in JSON.")
         return
-    if isinstance(value, list | tuple):
-        for item in value:
+    if not isinstance(value, _CONTAINERS):
+        raise EncodingError(f"{type(value).__name__} has no place in our JSON.")
+    if value and depth == JSON_DEPTH_MAX:
+        raise EncodingError(f"JSON nested deeper than {JSON_DEPTH_MAX} levels.")
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        raise EncodingError("A JSON object key that is not a string.")
+    for item in value.values() if isinstance(value, dict) else value:
+        # Most are strings, and a call costs more than a look.
+        if type(item) is not str:
             _check_json(item, depth=depth + 1)
-        return
+
+
+def _check_sorted(value: object, *, depth: int) -> None:
+    """As `_check_json`, of what was just parsed, and that keys are in order."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise EncodingError("A JSON object key that is not a string.")
-            _check_json(item, depth=depth + 1)
+        keys = [*value]
+        if keys != sorted(keys):
+            raise EncodingError("JSON whose keys are not in order.")
+        items = list(value.values())
+    elif isinstance(value, list):
+        items = value
+    else:
+        _check_json(value, depth=depth)
         return
-    raise EncodingError(f"{type(value).__name__} has no place in our JSON.")
+    if items and depth == JSON_DEPTH_MAX:
+        raise EncodingError(f"JSON nested deeper than {JSON_DEPTH_MAX} levels.")
+    for item in items:
+        kind = type(item)
+        # Most are strings and numbers, and a call costs more than a look.
+        if kind is not str and not (kind is int and 0 <= item <= _INTEGER_MAX):
+            _check_sorted(item, depth=depth + 1)

@@ -7,11 +7,19 @@ LedgerError
     RequestError        a request whose signature or digest does not hold; the
                         reasons are in ledger.request_signing
     NoteError           a signed note or checkpoint that does not parse or verify
+        KeyTypeError    a verifier key of a type that is not known here
+        PolicyError     a file of trusted witnesses that is out of form
+        QuorumError     too few trusted witnesses have cosigned
     ProofError          a Merkle proof that does not lead where it claims
     TileError           a tile, entry bundle or tile path out of form
     LogError            the log's own store contradicts itself
+    CommandError        an id that was used before for something else
+    BusyError           too many requests wait to be written
+    CommitError         what was to be written could not be stored
+    LockedError         another process has what only one may have
     StatementError      a statement that breaks its schema
     DisclosureError     an opening that does not fit its digest
+    CommitmentError     a commitment, scalar or opening that is none, or does not fit
     TariffError         a tariff or a quantity that cannot be rated
     TransferError       the books refuse a transfer; see ledger.books
     AuditError          a copy of a log that cannot be read at all
@@ -60,6 +68,24 @@ class NoteError(LedgerError):
     code = "LEDGER.NOTE"
 
 
+class KeyTypeError(NoteError):
+    """A verifier key is of a type that this version does not know."""
+
+    code = "LEDGER.KEY_TYPE"
+
+
+class PolicyError(NoteError):
+    """A witness policy is not in the one allowed form."""
+
+    code = "LEDGER.POLICY"
+
+
+class QuorumError(NoteError):
+    """A checkpoint that its log has signed lacks the cosignatures that are asked."""
+
+    code = "LEDGER.QUORUM"
+
+
 class ProofError(LedgerError):
     """A Merkle proof does not lead to the claimed root."""
 
@@ -78,6 +104,30 @@ class LogError(LedgerError):
     code = "LEDGER.LOG"
 
 
+class CommandError(LedgerError):
+    """A command's id was used before with another payload."""
+
+    code = "LEDGER.COMMAND"
+
+
+class BusyError(LedgerError):
+    """Too many requests wait to be written; this one was not taken."""
+
+    code = "LEDGER.BUSY"
+
+
+class CommitError(LedgerError):
+    """A commit failed. The same request, with the same id, may be made again."""
+
+    code = "LEDGER.COMMIT"
+
+
+class LockedError(LedgerError):
+    """Another process that is still running has what only one may have."""
+
+    code = "LEDGER.LOCKED"
+
+
 class StatementError(LedgerError):
     """A statement is too large, of unknown kind, or breaks its schema."""
 
@@ -88,6 +138,12 @@ class DisclosureError(LedgerError):
     """An opening is malformed, or does not fit the digest it claims to open."""
 
     code = "LEDGER.DISCLOSURE"
+
+
+class CommitmentError(LedgerError):
+    """A commitment, scalar or opening is malformed, out of range, or does not fit."""
+
+    code = "LEDGER.COMMITMENT"
 
 
 class TariffError(LedgerError):

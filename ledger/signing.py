@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import nacl.bindings
 import nacl.exceptions
 import nacl.signing
 
@@ -72,10 +73,6 @@ class PublicKey:
         digest = hashlib.sha256(label + self.data).digest()
         return f"{kind}_" + base64.b32encode(digest).decode("ascii").lower()[:26]
 
-    @cached_property
-    def _verifier(self) -> nacl.signing.VerifyKey:
-        return nacl.signing.VerifyKey(self.data)
-
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a signature over a message.
 
@@ -89,7 +86,7 @@ class PublicKey:
         if len(signature) != SIGNATURE_BYTES:
             raise SignatureError("An Ed25519 signature has 64 bytes.")
         try:
-            self._verifier.verify(message, signature)
+            nacl.bindings.crypto_sign_open(signature + message, self.data)
         except (nacl.exceptions.CryptoError, ValueError) as error:
             raise SignatureError("The signature does not verify.") from error
 

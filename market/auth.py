@@ -15,7 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from ledger.document import Document
 from ledger.encoding import parse_json
 from ledger.errors import EncodingError, RequestError
-from ledger.request_signing import Refusal, RefusedRequestError, verify_request
+from ledger.request_signing import (
+    Refusal,
+    RefusedRequestError,
+    SignedRequest,
+    verify_request,
+)
 from ledger.signing import PublicKey
 from market.context import Market
 from market.errors import (
@@ -78,6 +83,9 @@ class Caller:
 
 def _authenticate(size_max: int) -> Callable[..., object]:
     async def authenticate(request: Request, market: Market) -> Caller:
+        if "\0" in request.scope["path"]:
+            # No name has it, and not every database can be asked for it.
+            raise NotFoundError("There is nothing of this name.")
         body = await _read_body(request, size_max)
         # As they arrived: what a framework has decoded is not what was signed.
         path, query = request.scope["raw_path"], request.scope["query_string"]
@@ -89,17 +97,20 @@ def _authenticate(size_max: int) -> Callable[..., object]:
         ]
         now_ms = market.clock.now_ms()
 
-        def verify() -> Caller:
+        def verify() -> SignedRequest:
             signed = verify_request(request.method, url, headers, body, now_ms=now_ms)
             market.replay.admit(signed, now_ms=now_ms)
-            return Caller(signed.public_key, body)
+            return signed
 
         try:
             if len(body) > JSON_BYTES_MAX:
-                return await run_in_threadpool(verify)
-            return verify()
+                signed = await run_in_threadpool(verify)
+            else:
+                signed = verify()
+            await market.peers.admit(signed)
         except RequestError as error:
             raise _refusal(error) from error
+        return Caller(signed.public_key, body)
 
     return authenticate
 
@@ -133,6 +144,7 @@ Uploader = Annotated[Caller, Depends(_authenticate(BLOB_BYTES_MAX))]
 
 
 async def _node_of(caller: SignedCaller, market: Market) -> "NodeCaller":
+    await market.peers.learn(caller.node_id)
     if not market.broker.fleet.knows(caller.node_id):
         raise NotFoundError("No offer was ever published for this node.")
     market.broker.fleet.seen(caller.node_id, market.clock.now_ms())

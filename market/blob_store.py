@@ -1,11 +1,13 @@
 """Large payloads as files named by their SHA-256, in a folder of their own."""
 
-import hashlib
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ledger.encoding import decode_base64, encode_base64
+from ledger.encoding import decode_base64, sha256_text
 from market.errors import InvalidError, NotFoundError
 
 INLINE_BYTES_MAX = 64 * 2**10
@@ -20,22 +22,26 @@ class BlobStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(f"{_UNFINISHED}*"):
-            unfinished.unlink()
+        with suppress(BlockingIOError), _locked(folder, alone=True):
+            # Nobody writes now, so these are of somebody who was stopped.
+            for unfinished in folder.glob(f"{_UNFINISHED}*"):
+                unfinished.unlink()
 
     def put(self, data: bytes) -> str:
         """Keep bytes; returns their SHA-256 in base64."""
-        digest = payload_digest(data)
+        digest = sha256_text(data)
         path = self._path(digest)
         if not path.exists():
-            with tempfile.NamedTemporaryFile(
-                dir=self._folder, prefix=_UNFINISHED, delete=False
-            ) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).rename(path)
-            _sync_folder(self._folder)
+            with _locked(self._folder, alone=False) as folder:
+                with tempfile.NamedTemporaryFile(
+                    dir=self._folder, prefix=_UNFINISHED, delete=False
+                ) as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(file.name).rename(path)
+                # Else a power failure could take the new name along.
+                os.fsync(folder)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -48,7 +54,7 @@ class BlobStore:
             data = self._path(digest).read_bytes()
         except FileNotFoundError:
             raise NotFoundError("There is no such blob.") from None
-        if payload_digest(data) != digest:
+        if sha256_text(data) != digest:
             raise NotFoundError("The blob is damaged.")
         return data
 
@@ -57,18 +63,16 @@ class BlobStore:
         return self._folder / raw.hex()
 
 
-def _sync_folder(folder: Path) -> None:
-    # Else a power failure could take the new name along, though not the bytes.
+@contextmanager
+def _locked(folder: Path, *, alone: bool) -> Iterator[int]:
+    """Hold a folder with others who write, or alone unless somebody writes now."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        how = fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH
+        fcntl.flock(descriptor, how)
+        yield descriptor
     finally:
         os.close(descriptor)
-
-
-def payload_digest(data: bytes) -> str:
-    """SHA-256 of a payload in padded base64."""
-    return encode_base64(hashlib.sha256(data).digest())
 
 
 def check_digest(data: bytes, digest: str) -> None:
@@ -77,5 +81,5 @@ def check_digest(data: bytes, digest: str) -> None:
     Raises:
         InvalidError: The digest differs.
     """
-    if payload_digest(data) != digest:
+    if sha256_text(data) != digest:
         raise InvalidError("The bytes do not have the announced SHA-256.")

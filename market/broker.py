@@ -1,5 +1,6 @@
 """What every service of the market shares: its keys, its terms, the fleet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -60,13 +61,16 @@ class Broker:
 
     def tariff(self) -> Tariff:
         """The market's own lines in every tariff."""
-        return Tariff(
-            lines=role_lines("market", self.market, MARKET_PRICES_MICROCREDITS)
-        )
+        return Tariff(lines=self.tariff_lines)
+
+    @property
+    def tariff_lines(self) -> tuple[TariffLine, ...]:
+        """The market's own lines alone."""
+        return role_lines("market", self.market, MARKET_PRICES_MICROCREDITS)
 
 
 def role_lines(
-    role: str, payee: str, prices: dict[RatingGroup, int]
+    role: str, payee: str, prices: Mapping[RatingGroup, int]
 ) -> tuple[TariffLine, ...]:
     """Tariff lines of one payee, by rating group."""
     return _role_lines(role, payee, tuple(sorted(prices.items())))

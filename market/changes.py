@@ -25,6 +25,11 @@ class Changes:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake, tuple(keys))
 
+    def announce_all(self) -> None:
+        """Wake all waiters: what has changed is not known."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._wake(tuple(self._waiters)))
+
     def watch(self, key: str) -> "Watch":
         """Begin to watch a key; changes from now on are not missed."""
         return Watch(self._waiters, key)

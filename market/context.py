@@ -14,6 +14,8 @@ from ledger.replay import ReplayWindow
 from market.broker import Broker
 from market.clock import Clock
 from market.database import Database
+from market.peers import Peers
+from market.witnessing.witnesses import Witnesses
 from market.writer import Writer
 
 Answer = TypeVar("Answer")
@@ -29,10 +31,12 @@ class Context:
     writer: Writer
     broker: Broker
     log: Log
-    log_key: str
-    """The log's verifier key (C2SP vkey)."""
+    witnesses: Witnesses
     clock: Clock
     replay: ReplayWindow
+    """What this process was asked in the last minutes."""
+    peers: Peers
+    """The other processes of this market."""
     runner_path: Path
     """The Python runner component that this market publishes."""
 

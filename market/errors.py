@@ -12,7 +12,10 @@ MarketError
         FundsShortError     409 BILLING.INSUFFICIENT_FUNDS
     TooLargeError           413 INVALID_ARGUMENT      beyond a stated size
     LimitError              429 TOO_MANY_REQUESTS     more than a stated rate or queue
-    UnavailableError        503 UNAVAILABLE           retry later; nothing was done
+    UnavailableError        503 UNAVAILABLE           repeat it later, with the same id
+        DatabaseError       503 UNAVAILABLE           the database does not answer
+        QuorumShortError    503 MARKET.QUORUM         witnesses have yet to cosign
+    SchemaError             503 MARKET.SCHEMA         tables of another version
 """
 
 from typing import ClassVar
@@ -105,7 +108,24 @@ class LimitError(MarketError):
 
 
 class UnavailableError(MarketError):
-    """A part that is needed is not there now. Nothing was done; retrying is safe."""
+    """A part that is needed is not there now. Repeating the same command is safe."""
 
     status = 503
     code = "UNAVAILABLE"
+
+
+class DatabaseError(UnavailableError):
+    """The database cannot be reached, or does not answer in time."""
+
+
+class QuorumShortError(UnavailableError):
+    """Too few witnesses have cosigned by now, and this market asks for them."""
+
+    code = "MARKET.QUORUM"
+
+
+class SchemaError(MarketError):
+    """The database is not one that this version of the market can work with."""
+
+    status = 503
+    code = "MARKET.SCHEMA"

@@ -1,20 +1,9 @@
-"""Tables of the market as a whole: commands, and records of statements."""
+"""Tables of the market as a whole: records of statements."""
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, LargeBinary
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
-
-
-class CommandRecord(SQLModel, table=True):
-    """A command that took effect, kept for ever: same id, same answer."""
-
-    __tablename__: ClassVar[str] = "command"
-
-    party: str = Field(primary_key=True)
-    command_id: str = Field(primary_key=True)
-    payload_hash: bytes = Field(sa_type=LargeBinary)
-    answer: str
 
 
 class StatementRecord(SQLModel, table=True):
@@ -22,7 +11,11 @@ class StatementRecord(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "statement_record"
 
-    index: int = Field(primary_key=True, sa_type=BigInteger)
+    index: int = Field(
+        primary_key=True,
+        sa_type=BigInteger,
+        sa_column_kwargs={"autoincrement": False},
+    )
     digest: str = Field(unique=True)
     kind: str
     openings: str
@@ -37,3 +30,5 @@ class StatementParty(SQLModel, table=True):
     index: int = Field(
         primary_key=True, sa_type=BigInteger, foreign_key="statement_record.index"
     )
+    fields: str | None = None
+    """Names of the openings that the party may see, with spaces; None for all."""

@@ -3,6 +3,8 @@
 from enclave_sim.errors import EnclaveError
 from ledger.books.errors import FundsError, TransferError
 from ledger.errors import (
+    BusyError,
+    CommandError,
     DisclosureError,
     EncodingError,
     LedgerError,
@@ -12,8 +14,10 @@ from ledger.errors import (
     TariffError,
 )
 from market.errors import (
+    ConflictError,
     FundsShortError,
     InvalidError,
+    LimitError,
     MarketError,
     StateError,
     UnauthenticatedError,
@@ -24,6 +28,8 @@ _REFUSALS: tuple[tuple[type[LedgerError], type[MarketError]], ...] = (
     (FundsError, FundsShortError),
     (TransferError, StateError),
     (RequestError, UnauthenticatedError),
+    (CommandError, ConflictError),
+    (BusyError, LimitError),
     (EncodingError, InvalidError),
     (SignatureError, InvalidError),
     (StatementError, InvalidError),
@@ -31,7 +37,7 @@ _REFUSALS: tuple[tuple[type[LedgerError], type[MarketError]], ...] = (
     (TariffError, InvalidError),
     (LedgerError, UnavailableError),
 )
-"""First match wins; the last line is for faults of the log itself."""
+"""First match wins; the last line is for faults of log and database."""
 
 
 def refusal_of(error: MarketError | LedgerError | EnclaveError) -> MarketError:

@@ -8,16 +8,22 @@ of the fleet) happens only once the batch is on disk.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import insert, inspect, tuple_
-from sqlmodel import Session, SQLModel, select
+from sqlalchemy import inspect
+from sqlmodel import Session, SQLModel
 
 from ledger.books.books import Books
-from ledger.log.log import Batch
-from ledger.statements.disclosure import Opening
+from ledger.books.models import BookAccount, BookTransfer
+from ledger.commitments.group import decode_scalar
+from ledger.commitments.pedersen import CommitmentOpening
+from ledger.encoding import decode_base64
+from ledger.log.batch import Batch
+from ledger.rows import column_names, insert_rows, read_by_key
+from ledger.statements.disclosure import Opening, Openings, openings_json
 from ledger.statements.statement import Statement
-from market.models import CommandRecord, StatementParty, StatementRecord
+from ledger.writing.commands import Commands
+from market.models import StatementParty, StatementRecord
 
 
 @dataclass(frozen=True)
@@ -25,14 +31,16 @@ class Savepoint:
     """How much of a batch stood when a command began."""
 
     log_mark: int
-    records: int
-    parties: int
+    inserts: int
     effects: int
+    changed: int
     undos: int
     books: int
 
 
 Row = TypeVar("Row", bound=SQLModel)
+LOG_GREW = "log/grew"
+"""What a publisher watches."""
 RowKey = tuple[type[SQLModel], tuple[str, ...]]
 """A table and the primary key of one of its rows."""
 
@@ -44,30 +52,34 @@ class Transaction:
         self.session = session
         self.now_ms = now_ms
         self.books = Books(session, now_ms=now_ms)
+        self.commands = Commands(session)
         self._batch = batch
-        self._records: list[dict[str, object]] = []
-        self._parties: list[dict[str, object]] = []
+        self._inserts: list[tuple[type[SQLModel], tuple[object, ...]]] = []
         self._effects: list[Callable[[], None]] = []
+        self._changed: list[str] = []
         self._undos: list[Callable[[], object]] = []
         self._rows: dict[RowKey, SQLModel | None] = {}
-        self._answers: list[dict[str, object]] = []
 
     def prefetch(self, keys: Iterable[RowKey]) -> None:
-        """Read many rows with one query for each table, for `find` to find them."""
+        """Read many rows with one query for each table, for `find` to find them.
+
+        Rows of the books are read for `books` alone.
+        """
         wanted: dict[type[SQLModel], list[tuple[str, ...]]] = {}
         for table, key in dict.fromkeys(keys):
             if (table, key) not in self._rows:
-                self._rows[table, key] = None
                 wanted.setdefault(table, []).append(key)
+        accounts, transfers = wanted.pop(BookAccount, []), wanted.pop(BookTransfer, [])
+        self.books.prefetch(
+            (name for (name,) in accounts), (name for (name,) in transfers)
+        )
         for table, missing in wanted.items():
-            columns = inspect(table).primary_key
-            query = select(table).where(tuple_(*columns).in_(missing))
+            self._rows.update(((table, key), None) for key in missing)
             # Nothing that waits to be flushed is among them: `add` would know it.
             with self.session.no_autoflush:
-                rows = self.session.exec(query).all()
+                rows = list(read_by_key(self.session, table, missing))
             for row in rows:
-                key = tuple(getattr(row, column.name) for column in columns)
-                self._rows[table, key] = row
+                self._rows[table, inspect(row).identity] = row
 
     def find(self, table: type[Row], *key: str) -> Row | None:
         """The row with this primary key, read at most once in a transaction."""
@@ -83,12 +95,24 @@ class Transaction:
         self._rows[type(row), key] = row
         self._undos.append(lambda: self._rows.pop((type(row), key), None))
 
+    def insert(self, table: type[SQLModel], **values: object) -> None:
+        """Insert a row at the end of the batch; nobody sees or changes it before.
+
+        Args:
+            table: Its columns hold text, bytes and whole numbers.
+            values: One for each column.
+        """
+        names = column_names(table)
+        assert values.keys() == set(names)
+        self._inserts.append((table, tuple(values[name] for name in names)))
+
     def record(
         self,
         statement: Statement,
         *,
         parties: Iterable[str],
-        openings: Mapping[str, Opening] | None = None,
+        openings: Openings | None = None,
+        shown: Mapping[str, Iterable[str]] | None = None,
     ) -> int:
         """Put a statement into the log.
 
@@ -96,40 +120,33 @@ class Transaction:
             statement: Complete, with its signatures checked.
             parties: Accounts and nodes that may see the openings.
             openings: What opens its private fields.
+            shown: For parties who may see some openings only, the names of those.
 
         Returns:
             Its place in the log, final if this transaction commits.
         """
         index = self._batch.add(statement.entry)
-        self._records.append(
-            {
-                "index": index,
-                "digest": statement.digest,
-                "kind": statement.kind,
-                "openings": openings_text(openings or {}),
-            }
+        self.insert(
+            StatementRecord,
+            index=index,
+            digest=statement.digest,
+            kind=statement.kind,
+            openings=openings_text(openings or {}),
         )
-        self._parties.extend(
-            {"party": party, "index": index} for party in dict.fromkeys(parties)
-        )
+        fields = {party: " ".join(names) for party, names in (shown or {}).items()}
+        for party in dict.fromkeys([*parties, *fields]):
+            self.insert(
+                StatementParty, party=party, index=index, fields=fields.get(party)
+            )
         return index
-
-    def keep_answer(
-        self, party: str, command_id: str, payload_hash: bytes, answer: str
-    ) -> None:
-        """Remember a command that took effect; the last thing that it does."""
-        record = CommandRecord(
-            party=party,
-            command_id=command_id,
-            payload_hash=payload_hash,
-            answer=answer,
-        )
-        self._answers.append(record.model_dump())
-        self._rows[CommandRecord, (party, command_id)] = record
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Do something once this command is durable; it must not fail."""
         self._effects.append(effect)
+
+    def announce(self, *keys: str) -> None:
+        """Wake those who watch these keys once this command is durable."""
+        self._changed.extend(keys)
 
     def at_once(self, effect: Callable[[], None], *, undo: Callable[[], None]) -> None:
         """Change a view in memory that the rest of the batch must see already.
@@ -146,9 +163,9 @@ class Transaction:
         """Remember how far the batch has come."""
         return Savepoint(
             self._batch.mark(),
-            len(self._records),
-            len(self._parties),
+            len(self._inserts),
             len(self._effects),
+            len(self._changed),
             len(self._undos),
             self.books.mark(),
         )
@@ -157,9 +174,9 @@ class Transaction:
         """Forget what was recorded since; the database has its own savepoint."""
         self._batch.rollback_to(savepoint.log_mark)
         self.books.rollback_to(savepoint.books)
-        del self._records[savepoint.records :]
-        del self._parties[savepoint.parties :]
+        del self._inserts[savepoint.inserts :]
         del self._effects[savepoint.effects :]
+        del self._changed[savepoint.changed :]
         while len(self._undos) > savepoint.undos:
             self._undos.pop()()
 
@@ -173,33 +190,39 @@ class Transaction:
         self.session.flush()
         self.books.flush()
         self._batch.finish(self.session)
-        if self._answers:
-            self.session.execute(insert(CommandRecord), self._answers)
-        if self._records:
-            self.session.execute(insert(StatementRecord), self._records)
-        if self._parties:
-            self.session.execute(insert(StatementParty), self._parties)
+        self.commands.flush()
+        rows: dict[type[SQLModel], list[tuple[object, ...]]] = {}
+        for table, row in self._inserts:
+            rows.setdefault(table, []).append(row)
+        for table, of_table in rows.items():
+            insert_rows(self.session, table, of_table)
 
     @property
     def effects(self) -> Sequence[Callable[[], None]]:
         """What commands asked for, to be done after the commit."""
         return tuple(self._effects)
 
+    @property
+    def changed(self) -> Sequence[str]:
+        """Keys that commands announced, and that the log grew if it did."""
+        keys = dict.fromkeys(self._changed)
+        has_grown = any(table is StatementRecord for table, _ in self._inserts)
+        return (*keys, LOG_GREW) if has_grown else tuple(keys)
 
-def openings_text(openings: Mapping[str, Opening]) -> str:
+
+def openings_text(openings: Openings) -> str:
     """Openings as they are stored, for `load_openings`."""
-    return json.dumps(
-        {
-            name: {"salt": item.salt, "value": item.value}
-            for name, item in openings.items()
-        }
-    )
+    return json.dumps(openings_json(openings))
 
 
-def load_openings(text: str) -> dict[str, Opening]:
+def load_openings(text: str) -> dict[str, Opening | CommitmentOpening]:
     """Openings as stored with a statement's record."""
+    return {name: _load_opening(item) for name, item in json.loads(text).items()}
+
+
+def _load_opening(item: dict[str, Any]) -> Opening | CommitmentOpening:
     # Checked when they came in, so their form is known.
-    return {
-        name: Opening.model_construct(salt=item["salt"], value=item["value"])
-        for name, item in json.loads(text).items()
-    }
+    if "blinding" in item:
+        blinding = decode_scalar(decode_base64(item["blinding"]))
+        return CommitmentOpening(item["value"], blinding)
+    return Opening.model_construct(salt=item["salt"], value=item["value"])

@@ -13,37 +13,33 @@ Source: the design's decisions "Group commit" and "Exactly once".
 """
 
 import asyncio
-import concurrent.futures
 import hashlib
 import json
 import logging
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlmodel import Session
 
 from enclave_sim.errors import EnclaveError
 from ledger.encoding import Json, canonical_json
-from ledger.errors import LedgerError
+from ledger.errors import CommandError, LedgerError
 from ledger.log.log import Log
+from ledger.writing.commands import CommandKey
+from ledger.writing.group_commit import Future, GroupCommit
 from market.clock import Clock
 from market.database import Database
-from market.errors import (
-    ConflictError,
-    LimitError,
-    MarketError,
-    UnavailableError,
-)
-from market.models import CommandRecord
+from market.errors import InvalidError, MarketError
+from market.postgresql import is_passing
 from market.refusals import refusal_of
 from market.transaction import RowKey, Transaction
-
-COMMANDS_PER_COMMIT_MAX = 512
-"""More would make the first caller wait for the last without saving much."""
-REQUESTS_QUEUED_MAX = 4096
-"""Beyond this the market says that it is busy instead of growing without bound."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,33 +57,43 @@ class Command:
     reads: tuple[RowKey, ...] = ()
     """Rows that it will look for, so that those of a batch are read together."""
 
+    @property
+    def key(self) -> CommandKey:
+        """The id, which belongs to its party."""
+        return CommandKey(self.party, self.command_id)
+
 
 Outcome = Json | MarketError
 
 
-@dataclass
-class _Request:
-    commands: Sequence[Command]
-    future: concurrent.futures.Future[list[Outcome]] = field(
-        default_factory=concurrent.futures.Future
-    )
+def _nothing(*_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class WriterHooks:
-    """What follows a batch, in the writer's thread."""
+    """What surrounds a batch, in the writer's thread."""
 
     committed: Callable[[], None]
     failed: Callable[[], None]
     """Views in memory may differ from the database and must be read again."""
+    begun: Callable[[Session], None] = _nothing
+    """First in the transaction: all that others have committed can be seen now."""
+    changed: Callable[[Session, Sequence[str]], None] = _nothing
+    """Last in the transaction, with the keys that commands have announced."""
+    wake: Callable[[Sequence[str]], None] = _nothing
+    """The same keys, once it is durable."""
 
 
 class _RefusedError(Exception):
     """A command was refused in a batch that has no savepoints."""
 
 
+_Requests = Sequence[Sequence[Command]]
 _Answer = tuple[Outcome, str | None]
 """An outcome, and how it is kept; None if it is not."""
+_ENDING = (OperationalError, InternalError, InterfaceError)
+"""Errors after which a transaction cannot go on."""
 _Run = Callable[[Transaction, Command], _Answer]
 
 
@@ -101,17 +107,17 @@ class Writer:
         self._log = log
         self._clock = clock
         self._hooks = hooks
-        self._queue: queue.Queue[_Request | None] = queue.Queue(REQUESTS_QUEUED_MAX)
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._group = GroupCommit[Command, list[Outcome]](
+            self._commit, committed=hooks.committed, passes=is_passing
+        )
 
     def start(self) -> None:
         """Begin to take commands."""
-        self._thread.start()
+        self._group.start()
 
     def stop(self) -> None:
         """Finish what is queued, then stop."""
-        self._queue.put(None)
-        self._thread.join()
+        self._group.stop()
 
     async def submit(self, commands: Sequence[Command]) -> list[Outcome]:
         """Run commands and wait until their effects are durable.
@@ -121,9 +127,13 @@ class Writer:
 
         Raises:
             LimitError: Too many requests wait; nothing ran.
-            UnavailableError: The commit failed; nothing took effect.
+            UnavailableError: The commit failed. The same commands may be sent again.
         """
-        return await asyncio.wrap_future(self._enqueue(commands))
+        future = self._enqueue(commands)
+        try:
+            return await asyncio.wrap_future(future)
+        except LedgerError as error:
+            raise refusal_of(error) from error
 
     async def submit_one(self, command: Command) -> Json:
         """As `submit`, for one command; its refusal is raised."""
@@ -134,81 +144,54 @@ class Writer:
 
     def submit_and_wait(self, commands: Sequence[Command]) -> list[Outcome]:
         """As `submit`, from a plain thread."""
-        return self._enqueue(commands).result()
-
-    def _enqueue(
-        self, commands: Sequence[Command]
-    ) -> concurrent.futures.Future[list[Outcome]]:
-        request = _Request(commands)
+        future = self._enqueue(commands)
         try:
-            self._queue.put_nowait(request)
-        except queue.Full:
-            raise LimitError("The market is busy; try again in a moment.") from None
-        return request.future
+            return future.result()
+        except LedgerError as error:
+            raise refusal_of(error) from error
 
-    def _run(self) -> None:
-        running = True
-        while running:
-            requests, running = self._collect()
-            if requests:
-                self._commit(requests)
+    def _enqueue(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
+        try:
+            return self._group.submit(commands)
+        except LedgerError as error:
+            raise refusal_of(error) from error
 
-    def _collect(self) -> tuple[list[_Request], bool]:
-        requests: list[_Request] = []
-        count = 0
-        request = self._queue.get()
-        while request is not None:
-            # A caller who has gone away must not be able to cancel from here on.
-            if request.future.set_running_or_notify_cancel():
-                requests.append(request)
-                count += len(request.commands)
-            if count >= COMMANDS_PER_COMMIT_MAX:
-                return requests, True
-            try:
-                request = self._queue.get_nowait()
-            except queue.Empty:
-                return requests, True
-        return requests, False
-
-    def _commit(self, requests: list[_Request]) -> None:
+    def _commit(self, requests: _Requests) -> list[list[Outcome] | Exception]:
         try:
             try:
                 transaction, results = self._run_batch(requests, _run_plainly)
-            except _RefusedError:
+            except (_RefusedError, DataError, IntegrityError):
                 # Savepoints cost as much as the work itself, and are needed only
                 # where a command must be taken back alone.
                 transaction, results = self._run_batch(requests, _run_in_savepoint)
-        except Exception as error:
-            # Whatever it was, callers must hear of it and the next batch must run.
-            logger.exception("A batch of %d requests did not commit.", len(requests))
+        except Exception:
             self._guard(self._hooks.failed)
-            for request in requests:
-                refusal = UnavailableError("The market could not store this; retry.")
-                refusal.__cause__ = error
-                request.future.set_exception(refusal)
-            return
+            raise
         # From here on everything in the batch is durable and may be promised.
         done = [self._guard(effect) for effect in transaction.effects]
         if not all(done):
             self._guard(self._hooks.failed)
-        for request, result in zip(requests, results, strict=True):
-            request.future.set_result(result)
-        self._guard(self._hooks.committed)
+        self._guard(lambda: self._hooks.wake(transaction.changed))
+        return [*results]
 
     def _run_batch(
-        self, requests: list[_Request], run: _Run
+        self, requests: _Requests, run: _Run
     ) -> tuple[Transaction, list[list[Outcome]]]:
         with self._database.writing() as session:
-            transaction = Transaction(
-                session, self._log.begin(session), now_ms=self._clock.now_ms()
+            batch = self._log.begin(session)
+            self._hooks.begun(session)
+            transaction = Transaction(session, batch, now_ms=self._clock.now_ms())
+            transaction.commands.prefetch(item.key for item in _commands_of(requests))
+            transaction.prefetch(
+                row for item in _commands_of(requests) for row in item.reads
             )
-            transaction.prefetch(_rows_read(requests))
             try:
                 results = [
-                    [_run_once(transaction, command, run) for command in item.commands]
-                    for item in requests
+                    [_run_once(transaction, command, run) for command in commands]
+                    for commands in requests
                 ]
                 transaction.finish()
+                self._hooks.changed(session, transaction.changed)
             except BaseException:
                 transaction.abandon()
                 raise
@@ -224,23 +207,22 @@ class Writer:
         return True
 
 
-def _rows_read(requests: Sequence[_Request]) -> Iterator[RowKey]:
-    for request in requests:
-        for command in request.commands:
-            yield CommandRecord, (command.party, command.command_id)
-            yield from command.reads
+def _commands_of(requests: _Requests) -> Iterator[Command]:
+    for commands in requests:
+        yield from commands
 
 
 def _run_once(transaction: Transaction, command: Command, run: _Run) -> Outcome:
     payload_hash = hashlib.sha256(canonical_json(command.payload)).digest()
-    known = transaction.find(CommandRecord, command.party, command.command_id)
+    try:
+        known = transaction.commands.answer(command.key, payload_hash)
+    except CommandError as error:
+        return refusal_of(error)
     if known is not None:
-        if known.payload_hash != payload_hash:
-            return ConflictError("This id was used before with another payload.")
-        return json.loads(known.answer)  # type: ignore[no-any-return]
+        return json.loads(known)  # type: ignore[no-any-return]
     answer, text = run(transaction, command)
     if text is not None:
-        transaction.keep_answer(command.party, command.command_id, payload_hash, text)
+        transaction.commands.keep(command.key, payload_hash, text)
     return answer
 
 
@@ -253,7 +235,7 @@ def _apply(transaction: Transaction, command: Command) -> _Answer:
 def _run_plainly(transaction: Transaction, command: Command) -> _Answer:
     try:
         return _apply(transaction, command)
-    except OperationalError:
+    except _ENDING:
         raise
     except Exception as error:
         raise _RefusedError from error
@@ -267,9 +249,13 @@ def _run_in_savepoint(transaction: Transaction, command: Command) -> _Answer:
     except (MarketError, LedgerError, EnclaveError) as error:
         transaction.rollback_to(mark)
         return refusal_of(error), None
-    except OperationalError:
+    except DataError:
+        transaction.rollback_to(mark)
+        return InvalidError("A value is out of form."), None
+    except _ENDING:
         # SQLite may have ended the whole transaction, as it does when the disk is
         # full: what the next commands did would be stored without their statements.
+        # PostgreSQL has ended it whenever the connection is lost.
         raise
     except Exception:
         # A fault of ours in one command must not take the others' commit along.

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 from ledger.audit.bill import check_agreement as check_accounts
 from ledger.audit.bill import check_slice as check_parties
-from ledger.charging.tariff import Quantities, RatingGroup, Tariff, TariffLine, rate
+from ledger.charging.tariff import Quantities, Tariff, TariffLine, rate
 from ledger.encoding import Json, canonical_json
 from ledger.errors import LedgerError
 from ledger.metering.usage import parse_quantities
-from ledger.statements.disclosure import parse_openings, verify_openings
+from ledger.statements.disclosure import (
+    opened_values,
+    parse_openings,
+    verify_blindings,
+    verify_openings,
+)
 from ledger.statements.kinds import AgreementStatement, SliceStatement
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
 from sdk.errors import JobDisputedError
@@ -84,18 +89,21 @@ def read_slice(value: Json, openings: Json, agreed: Agreed, order: Order) -> Rep
         body = statement.body
         if not isinstance(body, SliceStatement):
             raise _wrong("The node's slice is another statement.")
-        check_parties(agreed.body, body)
+        check_parties(agreed.body, body, statement.commitments)
         if body.agreement != agreed.digest:
             raise _wrong("The slice belongs to another agreement.")
         opened = parse_openings(openings)
-        verify_openings(statement.private, opened, required=statement.private)
-        values = {name: opening.value for name, opening in opened.items()}
+        private, commitments = statement.private, statement.commitments
+        verify_openings(private, commitments, opened, required=[*private, *commitments])
+        # Else what the consumer keeps could not open the slice again.
+        verify_blindings(opened, order.record_key, body.agreement, body.sequence)
+        values = opened_values(opened)
         quantities = parse_quantities(values)
         total = rate(agreed.body.tariff, quantities).total_microcredits
     except LedgerError as error:
         raise _wrong(f"The slice does not hold: {error}") from error
     for group, bound in order.quantities_max.items():
-        if quantities[group] > bound:
+        if quantities.get(group, 0) > bound:
             raise _wrong(f"The slice has more {group} than was ordered.")
     return Reported(
         statement=statement,
@@ -119,11 +127,11 @@ def check_usage(reported: Reported, opened: Opened) -> None:
     ):
         raise _wrong("The slice tells of another input or another outcome.")
     due = opened.usage.quantities()
-    for group in RatingGroup:
-        if reported.quantities[group] != due[group]:
+    for group, quantity in reported.quantities.items():
+        if quantity != due[group]:
             raise _wrong(
-                f"The slice charges {reported.quantities[group]} units of {group} "
-                f"where {due[group]} were used."
+                f"The slice charges {quantity} units of {group} where "
+                f"{due[group]} were used."
             )
 
 

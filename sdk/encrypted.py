@@ -19,6 +19,7 @@ from enclave_sim.homomorphic.limits import CIPHERTEXTS_MAX, FEATURES_MAX, OUTPUT
 from enclave_sim.homomorphic.message import MAGIC_BYTES, Kind
 from enclave_sim.homomorphic.profiles import CKKS_LINEAR_8192
 from ledger.charging.tariff import RatingGroup, TariffLine
+from ledger.encoding import sha256_text
 from ledger.statements.order_terms import WorkloadReference
 from sdk.errors import (
     ExtraMissingError,
@@ -30,7 +31,7 @@ from sdk.errors import (
 from sdk.fulfilment import Fulfilment, take_results
 from sdk.options import JobPlan
 from sdk.order import Draft, Order, job_limits, sign_order
-from sdk.payloads import parse_outcome, payload_digest
+from sdk.payloads import parse_outcome
 from sdk.results import JobResult
 from sdk.runs import OUTCOME_OVERHEAD_BYTES, homomorphic_usage
 from sdk.session import Session
@@ -118,7 +119,7 @@ class HomomorphicWork:
                 input_bytes=len(self.encrypted.message),
                 result_bytes=len(result),
             ),
-            input_digest=payload_digest(self.encrypted.message),
+            input_digest=sha256_text(self.encrypted.message),
             assurance="none",
             failure=failure,
         )

@@ -12,11 +12,10 @@ from enclave_sim.challenge import CHALLENGE_BYTES
 from enclave_sim.channel import ChannelKey
 from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.limits import Limits
-from ledger.encoding import encode_base64
+from ledger.encoding import encode_base64, sha256_text
 from ledger.statements.order_terms import JobLimits, Recipient, WorkloadReference
 from sdk.options import JobPlan, OffloadOptions, function_limits, function_protection
 from sdk.order import Draft, Order, job_limits, sign_order
-from sdk.payloads import payload_digest
 from sdk.python_work import EnclaveWork, SandboxWork
 from sdk.runs import launch_record, payload_limit, sandbox_limits, sealed_bytes
 from sdk.session import Session
@@ -108,7 +107,7 @@ class FunctionOrders:
     def _reference(self) -> WorkloadReference:
         return WorkloadReference(
             kind="python_source",
-            content=payload_digest(self.source.text.encode("utf-8")),
+            content=sha256_text(self.source.text.encode("utf-8")),
             entry=self.source.entry,
         )
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from ledger.encoding import Json
+from ledger.encoding import Json, sha256_text
 from ledger.signing import PrivateKey
 from ledger.statements.statement import Statement
 from sdk.checking import Agreed, check_usage, read_agreement, read_slice
 from sdk.errors import JobDisputedError, MarketAnswerError
 from sdk.outcomes import JobOutcome
-from sdk.payloads import payload_digest, receive_payload
+from sdk.payloads import receive_payload
 from sdk.results import JobResult
 from sdk.session import Session
 from sdk.work import Work
@@ -70,11 +70,16 @@ def judge(session: Session, work: Work, outcome: JobOutcome) -> Judged:
         failure=opened.failure,
         session=session,
     )
-    return Judged(finished, countersign(reported.statement, session.key))
+    return Judged(finished, countersign(reported.statement, order.key))
 
 
 def countersign(statement: Statement, key: PrivateKey) -> Statement:
-    """Add the consumer's signature to a slice that was checked."""
+    """Add the consumer's signature to a slice that was checked.
+
+    Args:
+        statement: The slice.
+        key: Of the job's pseudonym.
+    """
     return statement.signed_by("consumer", key)
 
 
@@ -108,7 +113,7 @@ def _fetch_result(
         )
     except MarketAnswerError as error:
         raise JobDisputedError("result_invalid", str(error)) from error
-    if payload_digest(result) != due:
+    if sha256_text(result) != due:
         message = "The result is not the one that the slice names."
         raise JobDisputedError("result_invalid", message)
     return result

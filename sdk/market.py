@@ -8,36 +8,29 @@ are integer micro-credits, a million to the credit.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast
 
-from pydantic import ValidationError
-
-from enclave_sim.errors import CircuitError
-from enclave_sim.homomorphic.circuit import LinearCircuit
-from ledger.document import describe_validation
-from ledger.encoding import Json, encode_base64
 from ledger.identifiers import new_identifier
 from ledger.key_files import create_key as create_key_file
 from ledger.key_files import load_key
 from ledger.signing import PrivateKey
-from ledger.statements.kinds import WorkloadStatement
-from ledger.statements.statement import make_statement
 from sdk.credits import parse_credits
+from sdk.disclosure import JOB_RECORDS, Choice, TotalOf, disclosure_lines
 from sdk.encrypted import PublishedCircuit, Scorer
 from sdk.errors import InputError, MarketAnswerError
 from sdk.fulfilment import Fulfilment, take_results
 from sdk.function_orders import FunctionOrders
 from sdk.offload import RemoteFunction
 from sdk.options import JobOptions, JobPlan, OffloadOptions
-from sdk.order import statement_json
-from sdk.payloads import encode_arguments, payload_digest
+from sdk.payloads import encode_arguments
 from sdk.pins import PinStore, pin_path
 from sdk.profile import Profile
+from sdk.publishing import publish_circuit
 from sdk.receipts import Receipt, fetch_receipt
 from sdk.results import JobResult
 from sdk.session import Session, open_session
@@ -134,9 +127,9 @@ class Market:
         return self._session.market
 
     @property
-    def log_key(self) -> str:
-        """The verifier key of the market's log, as pinned."""
-        return self._session.log_verifier.vkey
+    def log_keys(self) -> tuple[str, ...]:
+        """The verifier keys of the market's log, as pinned."""
+        return self._session.log_keys.vkeys
 
     def offload(
         self, **options: Unpack[OffloadOptions]
@@ -230,30 +223,13 @@ class Market:
         Raises:
             InputError: The model is no circuit, or name or royalty are out of bounds.
         """
-        try:
-            content = LinearCircuit.from_numbers(weights, bias).encode()
-            body = WorkloadStatement(
-                workload_id=new_identifier("work"),
-                owner=self.account_id,
-                name=name,
-                workload_kind="linear_circuit",
-                content=payload_digest(content),
-                royalty_microcredits=royalty_microcredits,
-                published_at_ms=self._session.now_ms(),
-            )
-        except CircuitError as error:
-            raise InputError(f"The model cannot be published: {error}") from error
-        except ValidationError as error:
-            raise InputError(f"A workload: {describe_validation(error)}.") from error
-        statement = make_statement(body).signed_by("owner", self._session.key)
-        self._session.transport.post_json(
-            "/catalog/v0.1/workloads",
-            {
-                "statement": statement_json(statement),
-                "content": encode_base64(content),
-            },
+        return publish_circuit(
+            self._session,
+            name,
+            weights=weights,
+            bias=bias,
+            royalty_microcredits=royalty_microcredits,
         )
-        return body.workload_id
 
     def top_up(self, credits_: str | float | Decimal) -> Fields:
         """Add development credit, which stands for money here; returns the balance.
@@ -261,7 +237,7 @@ class Market:
         Raises:
             InputError: Not above 0, or finer than a micro-credit.
         """
-        wish: dict[str, Json] = {
+        wish: Fields = {
             "transferId": new_identifier("topup"),
             "amountMicrocredits": parse_credits(credits_),
         }
@@ -299,11 +275,43 @@ class Market:
         """The receipt of a paid job, to be verified or saved."""
         return fetch_receipt(self._session, _checked_id(job_id))
 
-    def disclosures(self) -> Iterator[Fields]:
-        """What opens the private fields of all statements the account takes part in.
+    def disclose(
+        self,
+        *,
+        jobs: Collection[str] = (),
+        records: Collection[str] = JOB_RECORDS,
+        total: TotalOf | None = None,
+        everything: bool = False,
+    ) -> Iterator[bytes]:
+        """Show somebody any one record, what all charges come to, or everything.
 
-        Keep it secret: it shows what was used and paid. Each item has `digest` and
-        `openings`, which an auditor's openings file takes line by line.
+        Whoever gets the lines, as a file for `sixfold audit log --disclosure`, checks
+        them against the public log and learns what they open and nothing else. A
+        total names the charges that it adds up, so it shows that they are one party's.
+
+        Args:
+            jobs: Open the records of these jobs.
+            records: Only these of them, of `sdk.disclosure.JobRecord`.
+            total: Open one sum over all charges: of what the account paid, or of what
+                it was paid as provider or as owner of workloads.
+            everything: Open every record of the account.
+
+        Yields:
+            Lines of a disclosure file, checked and with their newlines.
+
+        Raises:
+            InputError: Nothing was chosen, or there is no such record or charge.
+            MarketAnswerError: The market's openings do not fit its statements.
+        """
+        chosen = [_checked_id(job_id) for job_id in jobs]
+        choice = Choice(chosen, records, total, everything)
+        return disclosure_lines(self.disclosures(), choice, self._session.key)
+
+    def disclosures(self) -> Iterator[Fields]:
+        """The statements that the account takes part in, with what opens them.
+
+        Keep it secret: it shows what was used and paid. Each item has `statement`,
+        its `digest`, and the `openings` that the account may see.
         """
         after = -1
         while True:

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from ledger.charging.tariff import Quantities, Tariff, TariffLine, rate
 from ledger.document import describe_validation
-from ledger.encoding import Json, parse_json
+from ledger.encoding import Json, encode_base64, parse_json, sha256_text
 from ledger.identifiers import new_identifier
 from ledger.limits import STATEMENT_BYTES_MAX
 from ledger.metering.usage import Usage
 from ledger.signing import PrivateKey
-from ledger.statements.disclosure import Openings, conceal
+from ledger.statements.disclosure import Openings, conceal, openings_json
 from ledger.statements.kinds import OrderStatement
 from ledger.statements.order_terms import (
     DataPolicy,
@@ -26,9 +26,9 @@ from ledger.statements.order_terms import (
     Recipient,
     WorkloadReference,
 )
+from ledger.statements.pseudonyms import authorise, pseudonym_key, record_key
 from ledger.statements.statement import Statement, make_statement
 from sdk.errors import InputError
-from sdk.payloads import payload_digest
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class Order:
     draft: Draft
     statement: Statement
     openings: Openings
+    key: PrivateKey
+    """Of the pseudonym under which the consumer appears in this job's records."""
+    record_key: bytes
+    """Blinds the numbers of the job's records."""
 
     @property
     def body(self) -> OrderStatement:
@@ -99,34 +103,38 @@ class Order:
         """
         return {
             "order": statement_json(self.statement),
-            "openings": {name: item.to_json() for name, item in self.openings.items()},
+            "openings": openings_json(self.openings),
+            "recordKey": encode_base64(self.record_key),
             "source": self.draft.source,
             "input": payload,
         }
 
 
 def sign_order(draft: Draft, *, key: PrivateKey, now_ms: int) -> Order:
-    """Make a draft an order of this key's account.
+    """Make a draft an order of this key's account, under a pseudonym of its own.
 
     Args:
         draft: What to order.
         key: The consumer's.
         now_ms: The market takes orders that are at most five minutes off its clock.
     """
+    job_id = new_identifier("job")
+    pseudonym = pseudonym_key(key, job_id)
     terms = OrderTerms(
+        account=authorise(key, job_id, pseudonym.public.pseudonym_id),
         workload=draft.workload,
         data_policy=draft.policy,
         limits=draft.limits,
-        input=None if draft.input is None else payload_digest(draft.input),
+        input=None if draft.input is None else sha256_text(draft.input),
         price_max=draft.price_max_microcredits,
         recipient=draft.recipient,
     )
     openings = conceal(cast("dict[str, Json]", terms.private_values()))
     body = OrderStatement(
-        job_id=new_identifier("job"), consumer=key.account_id, ordered_at_ms=now_ms
+        job_id=job_id, consumer=pseudonym.public.pseudonym_id, ordered_at_ms=now_ms
     )
-    statement = make_statement(body, openings).signed_by("consumer", key)
-    return Order(draft, statement, openings)
+    statement = make_statement(body, openings).signed_by("consumer", pseudonym)
+    return Order(draft, statement, openings, pseudonym, record_key(key, job_id))
 
 
 def job_limits(

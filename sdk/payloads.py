@@ -13,7 +13,6 @@ node both use this module; what they must agree on beside the bytes (limits,
 measurement, usage) is in `sdk.runs`.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 
@@ -26,6 +25,7 @@ from ledger.encoding import (
     decode_base64,
     encode_base64,
     parse_json,
+    sha256_text,
 )
 from ledger.errors import EncodingError
 from ledger.statements.order_terms import PAYLOAD_BYTES_MAX
@@ -47,11 +47,6 @@ class ReceivedPayload(Document):
     digest: Digest
     size_bytes: int
     inline: Base64 | None = None
-
-
-def payload_digest(data: bytes) -> str:
-    """SHA-256 of a payload in padded base64, as orders and slices name it."""
-    return encode_base64(hashlib.sha256(data).digest())
 
 
 def encode_arguments(arguments: Sequence[object]) -> bytes:
@@ -89,7 +84,7 @@ def send_payload(
             "Cut the work into several jobs."
         )
     transport.put_bytes("/blobs/v0.1/blobs", data, progress=progress)
-    return {"blob": payload_digest(data)}
+    return {"blob": sha256_text(data)}
 
 
 def receive_payload(
@@ -117,7 +112,7 @@ def receive_payload(
             data = transport.get_bytes(path, size_max=size_max)
     except EncodingError as error:
         raise MarketAnswerError(f"The {name} is not in form: {error}") from error
-    if len(data) > size_max or payload_digest(data) != payload.digest:
+    if len(data) > size_max or sha256_text(data) != payload.digest:
         raise MarketAnswerError(f"The {name} is too large, or not what was announced.")
     return data
 

@@ -1,8 +1,9 @@
 """Pins: the keys a market showed when it was first met, kept beside the consumer's key.
 
 The first meeting is trusted, every later one must show the same market account and
-the same key of its log. So nobody can take the market's place later, and receipts
-are checked against the key that was pinned, not one that comes with them.
+the same keys of its log, or prove that those have replaced them. So nobody can take
+the market's place later, and receipts are checked against the keys that were pinned,
+not those that come with them.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ledger.document import AccountId, Document
+from ledger.document import AccountId, Document, VerifierKeyText
 from ledger.errors import EncodingError
 from sdk.errors import PinError
 
@@ -21,14 +22,14 @@ PIN_FILE_BYTES_MAX = 2**20
 
 
 class Pin(Document):
-    """What must not change: who the market is, and the verifier key of its log."""
+    """What must not change: who the market is, and the verifier keys of its log."""
 
     market: AccountId
-    log_key: str = Field(min_length=1, max_length=4096)
+    log_keys: tuple[VerifierKeyText, ...] = Field(min_length=1, max_length=4)
 
 
 class _PinFile(Document):
-    format: Literal["sixfold-pins/v1"]
+    format: Literal["sixfold-pins/v2"]
     markets: dict[str, Pin]
     """By the address under which the market is reached."""
 
@@ -69,6 +70,14 @@ class PinStore:
             + (where if self._path else "")
         )
 
+    def replace(self, url: str, pin: Pin) -> None:
+        """Pin other keys, which the market has proved to be its new ones.
+
+        Raises:
+            PinError: The file is not readable, or cannot be written.
+        """
+        self._save({**self._load(), url: pin})
+
     def _load(self) -> dict[str, Pin]:
         if self._path is None:
             return self._known
@@ -85,7 +94,7 @@ class PinStore:
         self._known = pins
         if self._path is None:
             return
-        document = _PinFile(format="sixfold-pins/v1", markets=pins)
+        document = _PinFile(format="sixfold-pins/v2", markets=pins)
         try:
             descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
             with os.fdopen(descriptor, "wb") as file:

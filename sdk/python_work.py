@@ -29,14 +29,14 @@ from enclave_sim.errors import EnclaveError
 from enclave_sim.sandbox.outcome import Outcome
 from enclave_sim.sealed_result import open_result, parse_sealed_result, verify_result
 from enclave_sim.session import Session as EnclaveSession
-from ledger.encoding import decode_base64
+from ledger.encoding import decode_base64, sha256_text
 from sdk.errors import (
     JobDisputedError,
     JobFailedError,
     UntrustedEvidenceError,
 )
 from sdk.order import Order
-from sdk.payloads import parse_outcome, payload_digest
+from sdk.payloads import parse_outcome
 from sdk.runs import python_usage
 from sdk.source import FunctionSource
 from sdk.work import Opened
@@ -235,7 +235,7 @@ def _open(
             input_bytes=len(sent),
             result_bytes=len(result),
         ),
-        input_digest=payload_digest(sent),
+        input_digest=sha256_text(sent),
         assurance=assurance,
         failure=describe_failure(outcome, source) if has_failed else None,
     )

@@ -12,7 +12,7 @@ from ledger.audit.receipt import (
     VerifiedReceipt,
     verify_receipt,
 )
-from ledger.log.note import Verifier
+from ledger.log.log_keys import LogKeys
 from sdk.credits import format_credits
 from sdk.errors import ReceiptError
 from sdk.session import Session
@@ -20,16 +20,16 @@ from sdk.session import Session
 
 @dataclass(frozen=True)
 class Receipt:
-    """One job's receipt, a `.tlog-proof` file, with the key that it is checked against.
+    """One job's receipt, a `.tlog-proof` file, with the keys that it is checked with.
 
-    The log's key is the one that was pinned when the market was first met.
+    The log's keys are those that were pinned when the market was first met.
     """
 
     data: bytes
     job_id: str
     consumer: str
     market: str
-    verifier: Verifier
+    log_keys: LogKeys
 
     def verify(self) -> VerifiedReceipt:
         """Check the receipt offline: proof, signatures, agreement, usage, amounts.
@@ -38,11 +38,11 @@ class Receipt:
             ReceiptError: Something does not hold, or it is of another job.
         """
         try:
-            verified = verify_receipt(self.data, self.verifier)
+            verified = verify_receipt(self.data, self.log_keys)
         except LedgerReceiptError as error:
             raise ReceiptError(f"The receipt does not hold: {error}") from error
         due = (self.job_id, self.consumer, self.market)
-        if (verified.job_id, verified.consumer, verified.market) != due:
+        if (verified.job_id, verified.account, verified.market) != due:
             raise ReceiptError("The receipt is of another job.")
         return verified
 
@@ -96,5 +96,5 @@ def fetch_receipt(session: Session, job_id: str) -> Receipt:
         job_id=job_id,
         consumer=session.consumer,
         market=session.market,
-        verifier=session.log_verifier,
+        log_keys=session.log_keys,
     )

@@ -2,9 +2,27 @@
 
 from ledger.audit.errors import RuleError
 from ledger.audit.rules import Rule
-from ledger.errors import DisclosureError, EncodingError, LedgerError, StatementError
-from ledger.statements.disclosure import Openings, parse_openings, verify_openings
-from ledger.statements.kinds import AccountStatement, OfferStatement
+from ledger.commitments.pedersen import CommitmentOpening
+from ledger.errors import (
+    CommitmentError,
+    DisclosureError,
+    EncodingError,
+    LedgerError,
+    StatementError,
+)
+from ledger.statements.disclosure import (
+    Openings,
+    parse_commitments,
+    parse_openings,
+    verify_openings,
+)
+from ledger.statements.kinds import (
+    AccountStatement,
+    ChargeStatement,
+    OfferStatement,
+    OrderStatement,
+)
+from ledger.statements.pseudonyms import Authorisation, verify_authorisation
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
 
 
@@ -43,15 +61,57 @@ def check_signatures(statement: Statement) -> None:
         )
 
 
+def check_commitments(statement: Statement) -> None:
+    """Check that every committed number of a statement is a commitment at all.
+
+    Raises:
+        RuleError: One is no point of the prime-order group.
+    """
+    try:
+        parse_commitments(statement.commitments)
+    except CommitmentError as error:
+        raise RuleError(Rule.COMMITMENT, str(error)) from error
+
+
 def check_openings(statement: Statement, value: object) -> Openings:
-    """Check openings, given as plain JSON, against a statement's digests.
+    """Check openings, given as plain JSON, against what a statement conceals.
+
+    Those of a charge are only read: its amounts are committed to by its slice.
 
     Raises:
         RuleError: They are malformed, or one does not fit.
     """
     try:
         openings = parse_openings(value)
-        verify_openings(statement.private, openings)
+        if isinstance(statement.body, ChargeStatement):
+            _check_numbers(openings)
+        else:
+            verify_openings(statement.private, statement.commitments, openings)
+        if isinstance(statement.body, OrderStatement) and "account" in openings:
+            read_account(statement.body, openings)
     except (DisclosureError, EncodingError) as error:
         raise RuleError(Rule.OPENING, str(error)) from error
     return openings
+
+
+def read_account(order: OrderStatement, openings: Openings) -> str:
+    """The account behind an order's pseudonym, from the opened field `account`.
+
+    Raises:
+        RuleError: The account did not sign for this job and pseudonym.
+        EncodingError: The field does not have its form.
+    """
+    authorisation = Authorisation.from_json(openings["account"].value)
+    try:
+        verify_authorisation(authorisation, order.job_id, order.consumer)
+    except LedgerError as error:
+        raise RuleError(
+            Rule.PSEUDONYM, "The account has not signed for this pseudonym."
+        ) from error
+    return authorisation.account_id
+
+
+def _check_numbers(openings: Openings) -> None:
+    for name, opening in openings.items():
+        if not isinstance(opening, CommitmentOpening):
+            raise DisclosureError(f"The field {name} is not opened as an amount.")

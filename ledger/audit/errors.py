@@ -4,10 +4,12 @@ LedgerError
     RuleError           a statement breaks a rule that an audit checks
     ReceiptError        a receipt that does not prove its bill
     ForkError           a log that does not extend what it showed before
+    UnprovenError       a log that does not prove that it extends what it showed
+    AuditStoppedError   an audit that was stopped on its way (an AuditError)
 """
 
 from ledger.audit.rules import Rule
-from ledger.errors import LedgerError
+from ledger.errors import AuditError, LedgerError
 
 
 class RuleError(LedgerError):
@@ -34,3 +36,15 @@ class ForkError(LedgerError):
     """A log shows another history than before; both checkpoints are evidence."""
 
     code = "LEDGER.FORK"
+
+
+class AuditStoppedError(AuditError):
+    """An audit was stopped before its end; with a state file it can go on."""
+
+    code = "LEDGER.AUDIT_STOPPED"
+
+
+class UnprovenError(LedgerError):
+    """A log has signed a checkpoint and does not prove that it extends the last one."""
+
+    code = "LEDGER.UNPROVEN"

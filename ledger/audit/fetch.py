@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ledger.audit.errors import ForkError
 from ledger.audit.log_copy import (
+    ENTRIES_MAX,
     LogCopy,
     is_needed,
     read_bounded,
@@ -26,9 +27,9 @@ from ledger.audit.remote_log import RemoteLog
 from ledger.audit.report import Progress
 from ledger.errors import AuditError, ProofError, TileError
 from ledger.limits import NOTE_BYTES_MAX
-from ledger.log.checkpoint import Checkpoint, open_checkpoint
+from ledger.log.checkpoint import Checkpoint
+from ledger.log.log_keys import LogKeys, open_checkpoint
 from ledger.log.merkle import Frontier, leaf_hash, verify_consistency
-from ledger.log.note import Verifier
 from ledger.log.tiles import (
     CHECKPOINT_PATH,
     LEVEL_MAX,
@@ -40,9 +41,6 @@ from ledger.log.tiles import (
 )
 from ledger.log.tree import TileTree
 
-ENTRIES_MAX = 2**27
-"""A log of that many statements is a copy of 100 GB; a larger size is no accident."""
-
 _Check = Callable[[bytes], bool]
 _UNFINISHED = ".new"
 
@@ -51,7 +49,7 @@ _UNFINISHED = ".new"
 class FetchResult:
     """What was copied."""
 
-    key: Verifier
+    key: LogKeys
     is_first_use: bool
     """The key came from the server itself, so it is only as good as this fetch."""
     checkpoint: Checkpoint
@@ -66,7 +64,7 @@ def fetch_log(
     remote: RemoteLog,
     folder: Path,
     *,
-    verifier: Verifier | None = None,
+    verifier: LogKeys | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> FetchResult:
     """Copy a log, or bring a copy up to date.
@@ -94,7 +92,7 @@ def fetch_log(
     earlier = _verify_growth(remote, copy, key, checkpoint)
     fetching = _Fetching(remote, copy, checkpoint, progress)
     fetching.run()
-    _write(copy.key, f"{key.vkey}\n".encode())
+    _write(copy.key, key.text.encode())
     if earlier is not None and earlier.size < checkpoint.size:
         _write(copy.earlier, (copy.log / CHECKPOINT_PATH).read_bytes())
     _write(copy.log / CHECKPOINT_PATH, note)
@@ -184,15 +182,15 @@ class _Fetching:
 
 
 def _choose_key(
-    remote: RemoteLog, copy: LogCopy, verifier: Verifier | None
-) -> tuple[Verifier, bool]:
+    remote: RemoteLog, copy: LogCopy, verifier: LogKeys | None
+) -> tuple[LogKeys, bool]:
     kept = read_verifier(copy.key) if copy.key.exists() else None
     if verifier is not None and kept is not None and kept != verifier:
-        raise AuditError(f"{copy.folder} holds a copy of another log, {kept.name}.")
+        raise AuditError(f"{copy.folder} holds a copy of another log, {kept.origin}.")
     known = verifier or kept
     if known is not None:
         return known, False
-    return Verifier.parse(remote.read_key()), True
+    return LogKeys.parse(remote.read_key()), True
 
 
 def _read_checkpoint(remote: RemoteLog) -> bytes:
@@ -203,7 +201,7 @@ def _read_checkpoint(remote: RemoteLog) -> bytes:
 
 
 def _verify_growth(
-    remote: RemoteLog, copy: LogCopy, key: Verifier, checkpoint: Checkpoint
+    remote: RemoteLog, copy: LogCopy, key: LogKeys, checkpoint: Checkpoint
 ) -> Checkpoint | None:
     path = copy.log / CHECKPOINT_PATH
     if not path.exists():

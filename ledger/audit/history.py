@@ -4,8 +4,8 @@ Needs the public part of statements only. One statement at a time is taken, afte
 own form and signatures were checked; one that breaks a rule changes nothing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from ledger.audit.bill import (
     check_agreement,
@@ -14,9 +14,10 @@ from ledger.audit.bill import (
     check_release,
     check_slice,
 )
+from ledger.audit.compact_table import CompactTable, TableField
 from ledger.audit.errors import RuleError
-from ledger.audit.recall import Recall
-from ledger.audit.registry import Registry
+from ledger.audit.recall import Recall, new_places
+from ledger.audit.registry import Registry, RegistryState
 from ledger.audit.rules import Rule
 from ledger.statements.kinds import (
     AgreementStatement,
@@ -30,31 +31,63 @@ from ledger.statements.kinds import (
 from ledger.statements.statement import Statement
 
 
-@dataclass
+@dataclass(frozen=True)
+class JobContext:
+    """What a slice, charge or release belongs to."""
+
+    agreement: AgreementStatement
+    commitments: Mapping[str, str] = field(default_factory=dict)
+    """Of the slice, by field name; empty where there is none."""
+
+
+@dataclass(slots=True)
 class _Job:
     order: str
     attempt: int = 0
     agreement: str | None = None
     usage: str | None = None
+    commitments: Mapping[str, str] = field(default_factory=dict)
     is_countersigned: bool = False
+
+
+@dataclass
+class HistoryState:
+    """What stands so far."""
+
+    registry: RegistryState = field(default_factory=RegistryState)
+    places: TableField = field(default_factory=new_places)
+    """Where each statement is that may still be referred to."""
+    jobs: dict[str, _Job] = field(default_factory=dict)
+    """Those that are not charged yet, by id."""
+    charged: TableField = field(default_factory=CompactTable)
+    """The ids of all others."""
 
 
 class History:
     """All jobs of a log up to one statement."""
 
-    def __init__(self, origin: str, read_entry: Callable[[int], bytes]) -> None:
-        """Start before the first statement.
+    def __init__(
+        self,
+        origin: str,
+        read_entry: Callable[[int], bytes],
+        state: HistoryState | None = None,
+    ) -> None:
+        """Start before the first statement, or go on.
 
         Args:
             origin: Of the log, as its checkpoint has it.
             read_entry: Reads an earlier entry of the log again.
+            state: Of an earlier one.
         """
-        self._recall = Recall(read_entry)
-        self._registry = Registry(origin, self._recall)
-        self._jobs: dict[str, _Job] = {}
-        self._charged: set[str] = set()
+        self.state = state or HistoryState()
+        self._recall = Recall(read_entry, self.state.places)
+        self._registry = Registry(origin, self._recall, self.state.registry)
 
-    def take(self, index: int, statement: Statement) -> AgreementStatement | None:
+    def snapshot(self) -> HistoryState:
+        """The state as it is now, for another to go on from."""
+        return replace(self.state, places=self._recall.places())
+
+    def take(self, index: int, statement: Statement) -> JobContext | None:
         """Check a statement against all before it.
 
         Args:
@@ -62,7 +95,7 @@ class History:
             statement: With its signatures checked.
 
         Returns:
-            The agreement that a slice, charge or release belongs to.
+            What a slice, charge or release belongs to; None for other kinds.
 
         Raises:
             RuleError: It breaks a rule.
@@ -88,10 +121,9 @@ class History:
         return None
 
     def _order(self, index: int, digest: str, body: OrderStatement) -> None:
-        self._registry.require_party(body.consumer)
-        if body.job_id in self._jobs or body.job_id in self._charged:
+        if body.job_id in self.state.jobs or body.job_id in self.state.charged:
             raise RuleError(Rule.REPEATED, f"{body.job_id} was ordered before.")
-        self._jobs[body.job_id] = _Job(order=digest)
+        self.state.jobs[body.job_id] = _Job(order=digest)
         self._recall.remember(digest, index, body)
 
     def _agree(self, index: int, digest: str, body: AgreementStatement) -> None:
@@ -103,7 +135,7 @@ class History:
         if registry.market_tariff is not None:
             check_offer(offer, registry.market_tariff, body)
         registry.check_royalty(body.tariff)
-        job = self._jobs[body.job_id]
+        job = self.state.jobs[body.job_id]
         if job.agreement is not None:
             raise RuleError(
                 Rule.AGREEMENT,
@@ -120,17 +152,18 @@ class History:
 
     def _use(
         self, index: int, statement: Statement, body: SliceStatement
-    ) -> AgreementStatement:
+    ) -> JobContext:
         job, agreement = self._open_agreement(body.job_id, body.agreement)
-        check_slice(agreement, body)
+        check_slice(agreement, body, statement.commitments)
         if job.usage is not None:
             raise RuleError(Rule.REPEATED, "The agreement has a slice already.")
         job.usage = statement.digest
+        job.commitments = statement.commitments
         job.is_countersigned = statement.key_of("consumer") is not None
         self._recall.remember(statement.digest, index, body)
-        return agreement
+        return JobContext(agreement, job.commitments)
 
-    def _charge(self, body: ChargeStatement) -> AgreementStatement:
+    def _charge(self, body: ChargeStatement) -> JobContext:
         self._registry.require_market(body.market)
         job, agreement = self._open_agreement(body.job_id, body.agreement)
         usage = self._recall.find(body.slice, SliceStatement)
@@ -142,11 +175,11 @@ class History:
         self._registry.name("transfer", *transfers)
         for digest in (job.order, body.agreement, body.slice):
             self._recall.forget(digest)
-        del self._jobs[body.job_id]
-        self._charged.add(body.job_id)
-        return agreement
+        del self.state.jobs[body.job_id]
+        self.state.charged.add(body.job_id)
+        return JobContext(agreement, job.commitments)
 
-    def _release(self, body: ReleaseStatement) -> AgreementStatement:
+    def _release(self, body: ReleaseStatement) -> JobContext:
         self._registry.require_market(body.market)
         job, agreement = self._open_agreement(body.job_id, body.agreement)
         check_release(agreement, body)
@@ -156,13 +189,13 @@ class History:
         if job.usage is not None:
             self._recall.forget(job.usage)
         job.agreement = job.usage = None
-        return agreement
+        return JobContext(agreement)
 
     def _open_agreement(
         self, job_id: str, digest: str
     ) -> tuple[_Job, AgreementStatement]:
         agreement = self._recall.find(digest, AgreementStatement)
-        job = self._jobs.get(job_id)
+        job = self.state.jobs.get(job_id)
         if job is None or job.agreement != digest:
             raise RuleError(Rule.REFERENCE, "It refers to an agreement of another job.")
         return job, agreement

@@ -1,173 +1,266 @@
-"""Audits a copied log: files, tree, statements, openings, receipts.
+"""Audits a log: files, tree, statements, openings, receipts.
 
-Needs the folder and nothing else, and trusts only the log's verifier key. Whatever
-lies in the folder, the outcome is a report; memory stays within a bundle, a few
-thousand statements, and the digests and ids of what may still be referred to.
+Trusts only the log's verifier keys. Whatever lies in the folder or comes from the
+server, the outcome is a report; memory stays within a few bundles, a few thousand
+statements, and some bytes for each digest and id that may still be referred to.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.audit.bill import opened_values
-from ledger.audit.checked_statement import (
-    check_openings,
-    check_signatures,
-    read_statement,
+from ledger.audit.audit_state import StateFile
+from ledger.audit.disclosure_file import DisclosureFile, open_disclosure
+from ledger.audit.errors import AuditStoppedError
+from ledger.audit.key_rotation import KeyHistory
+from ledger.audit.keys_audit import audit_keys
+from ledger.audit.log_copy import (
+    ENTRIES_MAX,
+    LogCopy,
+    is_needed,
+    read_bounded,
+    read_verifier,
 )
-from ledger.audit.errors import ReceiptError, RuleError
-from ledger.audit.history import History
-from ledger.audit.log_copy import LogCopy, is_needed, read_bounded, read_verifier
-from ledger.audit.openings_file import OpeningsFile, open_openings
-from ledger.audit.receipt import (
-    RECEIPT_BYTES_MAX,
-    VerifiedReceipt,
-    verify_receipt,
-)
-from ledger.audit.replay import Replay
+from ledger.audit.receipts_audit import audit_receipts
 from ledger.audit.report import AuditReport, Progress
 from ledger.audit.rules import Rule
-from ledger.audit.tree_audit import TreeAudit
-from ledger.encoding import Json
-from ledger.errors import AuditError, NoteError, ProofError, TileError
+from ledger.audit.statement_audit import StatementAudit
+from ledger.audit.tree_audit import Bundle, TreeAudit
+from ledger.encoding import Json, encode_base64
+from ledger.errors import AuditError, NoteError, TileError
 from ledger.limits import NOTE_BYTES_MAX
-from ledger.log.checkpoint import Checkpoint, open_checkpoint
-from ledger.log.note import Verifier
-from ledger.log.tiles import CHECKPOINT_PATH
+from ledger.log.checkpoint import Checkpoint
+from ledger.log.log_keys import LogKeys, open_checkpoint
+from ledger.log.tiles import CHECKPOINT_PATH, TileSource
 from ledger.log.tree import TileTree
-from ledger.statements.statement import Statement
+from ledger.log.witness_policy import NO_WITNESSES, WitnessPolicy
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How an audit is made, beside the log and its keys."""
+
+    policy: WitnessPolicy = NO_WITNESSES
+    """Whose cosignatures the checkpoint must have."""
+    disclosures: Sequence[Path] = ()
+    """Files of openings; if there are none, the one in the folder, if any."""
+    jobs: int = 1
+    """How many processes examine statements."""
+    state: Path | None = None
+    """The file that an interrupted audit goes on from."""
+    is_structure_only: bool = False
+    """Check files and hashes alone, and read no statement."""
+
+
+PLAIN = AuditOptions()
+"""No witnesses asked for, no disclosures named, one process, everything checked."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whom an audit tells how it goes, and who may stop it."""
+
+    progress: Progress = lambda _done, _total: None
+    """Told after each bundle."""
+    notice: Callable[[str], None] = lambda _text: None
+    """Told what is worth a sentence."""
+    is_stopped: Callable[[], bool] = lambda: False
+    """Asked after each bundle."""
+
+
+UNWATCHED = Watch()
+"""Tells nobody, and is not stopped."""
 
 
 def audit_log(
     copy: LogCopy,
     *,
-    verifier: Verifier | None = None,
-    openings: Path | None = None,
-    progress: Progress = lambda _done, _total: None,
+    keys: LogKeys | None = None,
+    options: AuditOptions = PLAIN,
+    watch: Watch = UNWATCHED,
 ) -> AuditReport:
     """Check everything in a copy of a log.
 
     Args:
         copy: The folder.
-        verifier: The log's key; if None, the one that lies in the folder, which then
-            is taken on faith.
-        openings: A file of openings; if None, the one in the folder, if any.
-        progress: Told after each bundle.
+        keys: The log's; if None, those that lie in the folder, which then are taken
+            on faith.
+        options: How.
+        watch: Who is told how it goes.
 
     Returns:
         What was found. The audit itself does not fail on a log that is wrong.
 
     Raises:
         AuditError: A file that the audit starts from cannot be read at all.
+        AuditStoppedError: It was stopped.
     """
     report = AuditReport()
-    opened = _open_head(copy, verifier, report)
-    if opened is None:
+    try:
+        known = keys or read_verifier(copy.key)
+    except NoteError as error:
+        report.add_problem(copy.key.name, Rule.KEY, str(error))
         return report
-    key, checkpoint = opened
-    earlier = _open_earlier(copy, key, checkpoint, report)
-    path = openings or copy.openings
-    with open_openings(path, path.name, report) as openings_file:
-        audit = _StatementAudit(copy, checkpoint, openings_file, report)
-        tree = TreeAudit(copy.tiles, checkpoint, earlier, report)
-        for start, entries in tree.bundles():
-            audit.take_bundle(start, entries)
-            progress(report.statements, checkpoint.size)
-        audit.finish(path.name)
-    _audit_receipts(copy, key, checkpoint, report)
-    report.files_not_covered = sum(
-        not is_needed(name, checkpoint.size) for name in copy.files()
-    )
+    audit = LogAudit(copy.tiles, known, options, report, watch)
+    if not audit.open_head():
+        return report
+    in_folder = [copy.openings] if copy.openings.exists() else []
+    audit.run(_open_earlier(copy, audit), options.disclosures or in_folder)
+    audit_receipts(copy, audit.keys, audit.checkpoint, report)
+    _audit_files(copy, audit.checkpoint, report)
     return report
 
 
-class _StatementAudit:
-    """Takes the entries of a log in order, each through all rules."""
+class LogAudit:
+    """One audit of one log, wherever its files come from."""
+
+    checkpoint: Checkpoint
+    """Once `open_head` has found one."""
 
     def __init__(
         self,
-        copy: LogCopy,
-        checkpoint: Checkpoint,
-        openings: OpeningsFile | None,
+        source: TileSource,
+        keys: LogKeys,
+        options: AuditOptions,
         report: AuditReport,
+        watch: Watch,
     ) -> None:
-        tree = TileTree(copy.tiles, checkpoint.size)
-        self._history = History(checkpoint.origin, tree.entry)
-        self._replay = Replay(report)
-        self._openings = openings
-        self._report = report
+        """Name what is to be audited; nothing is read yet.
 
-    def take_bundle(self, start: int, entries: Sequence[bytes | None]) -> None:
-        for index, entry in enumerate(entries, start=start):
-            self._report.statements += 1
-            if entry is None:
-                continue
-            try:
-                self._take(index, entry)
-            except RuleError as error:
-                self._report.add_problem(f"entry {index}", error.rule, str(error))
+        Args:
+            source: The log's files.
+            keys: The log's.
+            options: How.
+            report: What is found goes there.
+            watch: Who is told how it goes.
+        """
+        self.keys = KeyHistory(keys)
+        """Those that count at each size; as announced in the log, once it was read."""
+        self.report = report
+        self._source = source
+        self._options = options
+        self._watch = watch
+        report.keys = keys.vkeys
+        report.is_structure_only = options.is_structure_only
 
-    def finish(self, openings_name: str) -> None:
+    def open_head(self) -> bool:
+        """Open the checkpoint; False if there is none that counts."""
+        report, policy = self.report, self._options.policy
         try:
-            self._replay.finish()
-        except RuleError as error:
-            self._report.add_problem("books", error.rule, str(error))
-        for number in self._openings.unused_lines() if self._openings else ():
-            self._report.add_problem(
-                f"{openings_name} line {number}",
-                Rule.OPENING_FORM,
-                "It opens no statement of this log; if it is newer than the copy, "
-                "fetch the log again.",
+            self._note = self._source.read(CHECKPOINT_PATH)
+            opened = policy.open(self._note, self.keys.keys)
+        except (NoteError, TileError) as error:
+            report.add_problem(CHECKPOINT_PATH, Rule.CHECKPOINT, str(error))
+            return False
+        if opened.checkpoint.size > ENTRIES_MAX:
+            report.add_problem(
+                CHECKPOINT_PATH,
+                Rule.CHECKPOINT,
+                f"The log claims {opened.checkpoint.size} entries; that is too many.",
             )
+            return False
+        self.checkpoint = report.checkpoint = opened.checkpoint
+        report.witnesses = opened.witnessing.times_s
+        if not opened.witnessing.is_quorum_met:
+            report.add_problem(
+                CHECKPOINT_PATH,
+                Rule.WITNESS,
+                f"{len(report.witnesses)} of {len(policy.witnesses)} witnesses have "
+                f"cosigned it; the quorum {policy.quorum} is not met.",
+            )
+        return True
 
-    def _take(self, index: int, entry: bytes) -> None:
-        statement = read_statement(entry)
-        self._report.kinds[statement.kind] += 1
-        values = self._opened(index, statement)
-        check_signatures(statement)
-        agreement = self._history.take(index, statement)
-        self._replay.take(statement.body, agreement, values)
+    def run(
+        self,
+        earlier: Checkpoint | None,
+        disclosures: Sequence[Path],
+        *,
+        ahead: TileSource | None = None,
+    ) -> None:
+        """Check tree and statements.
 
-    def _opened(self, index: int, statement: Statement) -> dict[str, Json]:
-        if self._openings is None:
-            return {}
-        shown = self._openings.take(statement.digest)
-        if shown is None:
-            return {}
-        try:
-            return opened_values(check_openings(statement, shown))
-        except RuleError as error:
-            # An opening that does not fit shows nothing; the statement stands.
-            self._report.add_problem(f"entry {index}", error.rule, str(error))
-            return {}
+        Args:
+            earlier: A checkpoint that this one must extend, if any.
+            disclosures: Files of openings.
+            ahead: The same files, of which each is asked for once and in order; if
+                None, the source itself.
+
+        Raises:
+            AuditError: The log cannot be reached, or a disclosure cannot be read.
+            AuditStoppedError: It was stopped.
+        """
+        in_order = ahead or self._source
+        if self._options.is_structure_only:
+            self._run_structure(TreeAudit(in_order, self.checkpoint, earlier), earlier)
+            return
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(open_disclosure(path, path.name, self.report))
+                for path in disclosures
+            ]
+            self._run_whole(in_order, earlier, files)
+
+    def _run_structure(self, tree: TreeAudit, earlier: Checkpoint | None) -> None:
+        for bundle in tree.bundles():
+            self.report.add_problems(bundle.problems)
+            self.report.statements += len(bundle.entries)
+            self._tell(bundle, earlier)
+            if self._watch.is_stopped():
+                raise AuditStoppedError("The audit was stopped.")
+
+    def _run_whole(
+        self,
+        in_order: TileSource,
+        earlier: Checkpoint | None,
+        files: Sequence[DisclosureFile],
+    ) -> None:
+        state_file = StateFile(self._options.state, self._belongs_to(earlier, files))
+        state = state_file.load(self._watch.notice)
+        if state.is_extension:
+            self.report.earlier = earlier
+        tree = TreeAudit(in_order, self.checkpoint, earlier, edge=state.rows)
+        read_entry = TileTree(self._source, self.checkpoint.size).entry
+        audit = StatementAudit(
+            self.checkpoint.origin, read_entry, files, self.report, state
+        )
+        for bundle in audit.take(tree.bundles(), self._options.jobs):
+            self._tell(bundle, earlier)
+            is_stopped = self._watch.is_stopped()
+            if bundle.is_full and (is_stopped or state_file.is_due()):
+                state_file.save(audit.state(bundle.edge))
+            if is_stopped:
+                raise AuditStoppedError("The audit was stopped.")
+        audit.finish()
+        self.keys = audit_keys(
+            self.keys.keys, self._note, audit.key_changes, self.report
+        )
+        state_file.remove()
+
+    def _tell(self, bundle: Bundle, earlier: Checkpoint | None) -> None:
+        if bundle.is_extension:
+            self.report.earlier = earlier
+        self._watch.progress(self.report.statements, self.checkpoint.size)
+
+    def _belongs_to(
+        self, earlier: Checkpoint | None, files: Sequence[DisclosureFile]
+    ) -> Json:
+        """What must be the same for an interrupted audit to go on."""
+        return [
+            list(self.keys.keys.vkeys),
+            self.checkpoint.text,
+            earlier.text if earlier else None,
+            [encode_base64(file.sha256) for file in files],
+        ]
 
 
-def _open_head(
-    copy: LogCopy, verifier: Verifier | None, report: AuditReport
-) -> tuple[Verifier, Checkpoint] | None:
-    try:
-        key = verifier or read_verifier(copy.key)
-    except NoteError as error:
-        report.add_problem(copy.key.name, Rule.KEY, str(error))
-        return None
-    report.key = key.vkey
-    try:
-        checkpoint = open_checkpoint(copy.tiles.read(CHECKPOINT_PATH), key)
-    except (NoteError, TileError) as error:
-        report.add_problem(CHECKPOINT_PATH, Rule.CHECKPOINT, str(error))
-        return None
-    report.checkpoint = checkpoint
-    return key, checkpoint
-
-
-def _open_earlier(
-    copy: LogCopy, key: Verifier, checkpoint: Checkpoint, report: AuditReport
-) -> Checkpoint | None:
+def _open_earlier(copy: LogCopy, audit: LogAudit) -> Checkpoint | None:
+    report, checkpoint = audit.report, audit.checkpoint
     if not copy.earlier.exists():
         return None
     try:
         note = read_bounded(copy.earlier, bytes_max=NOTE_BYTES_MAX)
-        earlier = open_checkpoint(note, key)
+        earlier = open_checkpoint(note, audit.keys.keys)
     except (AuditError, NoteError) as error:
         report.add_problem(copy.earlier.name, Rule.CHECKPOINT, str(error))
         return None
@@ -182,47 +275,9 @@ def _open_earlier(
     return earlier
 
 
-def _audit_receipts(
-    copy: LogCopy, key: Verifier, checkpoint: Checkpoint, report: AuditReport
-) -> None:
-    tree = TileTree(copy.tiles, checkpoint.size)
-
-    @lru_cache(maxsize=1024)
-    def root_at(size: int) -> bytes:
-        return TileTree(copy.tiles, size).root()
-
-    for name in copy.receipt_names():
-        try:
-            data = read_bounded(copy.receipts / name, bytes_max=RECEIPT_BYTES_MAX)
-            receipt = verify_receipt(data, key)
-            _check_same_log(receipt, checkpoint, tree, root_at)
-        except (ReceiptError, RuleError) as error:
-            report.add_problem(f"receipts/{name}", error.rule, str(error))
-        except AuditError as error:
-            report.add_problem(f"receipts/{name}", Rule.RECEIPT_FORM, str(error))
-        else:
-            report.receipts += 1
-
-
-def _check_same_log(
-    receipt: VerifiedReceipt,
-    checkpoint: Checkpoint,
-    tree: TileTree,
-    root_at: Callable[[int], bytes],
-) -> None:
-    if receipt.checkpoint_size > checkpoint.size:
-        raise RuleError(
-            Rule.RECEIPT_LOG, "The receipt is newer than this copy; fetch it again."
-        )
-    try:
-        is_same = (
-            root_at(receipt.checkpoint_size) == receipt.checkpoint_root
-            and tree.entry(receipt.index) == receipt.charge_entry
-        )
-    except (TileError, ProofError) as error:
-        raise RuleError(Rule.RECEIPT_LOG, str(error)) from error
-    if not is_same:
-        raise RuleError(
-            Rule.RECEIPT_LOG,
-            "The receipt's checkpoint is of another history than this copy.",
-        )
+def _audit_files(copy: LogCopy, checkpoint: Checkpoint, report: AuditReport) -> None:
+    for name in copy.files():
+        if not copy.is_plain(name):
+            report.add_problem(name, Rule.FILE, "This is a link, a pipe or a device.")
+        elif not is_needed(name, checkpoint.size):
+            report.files_not_covered += 1

@@ -1,19 +1,20 @@
 """A copied log in a folder: where each file lies, and how it is read.
 
 DIR/log/checkpoint, DIR/log/tile/...   the log, as C2SP tlog-tiles has it
-DIR/log.vkey                           its verifier key
+DIR/log.vkey                           its verifier keys, one a line
 DIR/checkpoint.earlier                 the checkpoint of an earlier copy
 DIR/openings.jsonl                     openings that were disclosed, if any
 DIR/receipts/*.tlog-proof              receipts, if any
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import AuditError, NoteError, TileError
-from ledger.log.note import VKEY_CHARACTERS_MAX, Verifier
+from ledger.log.log_keys import LOG_KEYS_CHARACTERS_MAX, LogKeys
 from ledger.log.tiles import (
     CHECKPOINT_PATH,
     TILE_WIDTH,
@@ -21,6 +22,10 @@ from ledger.log.tiles import (
     TilePath,
     parse_path,
 )
+from ledger.regular_file import read_regular_file
+
+ENTRIES_MAX = 2**27
+"""A log of that many statements is a copy of 100 GB; a larger size is no accident."""
 
 RECEIPT_SUFFIX = ".tlog-proof"
 """How the names of receipt files end."""
@@ -94,10 +99,33 @@ class LogCopy:
         return sorted(name for name in names if name.endswith(RECEIPT_SUFFIX))
 
     def files(self) -> Iterator[str]:
-        """Yield the path of every file of the log's folder, as text with slashes."""
-        for parent, _, names in os.walk(self.log):
-            for name in names:
-                yield (Path(parent) / name).relative_to(self.log).as_posix()
+        """Yield the path of all in the log's folder but folders, with slashes.
+
+        Links are not followed, wherever they lead.
+
+        Raises:
+            AuditError: A folder cannot be read.
+        """
+        folders = [self.log]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as found:
+                    for item in found:
+                        path = folder / item.name
+                        if item.is_dir(follow_symlinks=False):
+                            folders.append(path)
+                        else:
+                            yield path.relative_to(self.log).as_posix()
+            except OSError as error:
+                raise AuditError(f"{folder} cannot be read.") from error
+
+    def is_plain(self, name: str) -> bool:
+        """Whether one of `files` is a file: no link, no pipe, no device."""
+        try:
+            return stat.S_ISREG((self.log / name).lstat().st_mode)
+        except OSError:
+            return False
 
 
 def is_needed(path: str, size: int) -> bool:
@@ -123,16 +151,16 @@ def tile_paths(level: int | None, size: int) -> Iterator[TilePath]:
         yield TilePath(level, index, tile_width(level or 0, index, size))
 
 
-def read_verifier(path: Path) -> Verifier:
-    """Read a verifier key: one line of text.
+def read_verifier(path: Path) -> LogKeys:
+    """Read the verifier keys of a log, one a line.
 
     Raises:
         AuditError: The file cannot be read.
-        NoteError: It holds no verifier key.
+        NoteError: It does not hold the verifier keys of one log.
     """
-    data = read_bounded(path, bytes_max=VKEY_CHARACTERS_MAX)
+    data = read_bounded(path, bytes_max=LOG_KEYS_CHARACTERS_MAX)
     try:
-        return Verifier.parse(data.decode("utf-8").removesuffix("\n"))
+        return LogKeys.parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise NoteError("A verifier key is text.") from error
 
@@ -144,8 +172,7 @@ def read_bounded(path: Path, *, bytes_max: int) -> bytes:
         AuditError: It is larger, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
+        data = read_regular_file(path, bytes_max=bytes_max + 1)
     except OSError as error:
         raise AuditError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > bytes_max:

@@ -9,35 +9,50 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+from ledger.audit.compact_table import CompactTable
 from ledger.audit.errors import RuleError
 from ledger.audit.rules import Rule
+from ledger.encoding import sha256_text
 from ledger.errors import LedgerError
 from ledger.statements.kinds import StatementBody
-from ledger.statements.statement import entry_digest, parse_statement
+from ledger.statements.statement import parse_statement
 
 RECENT_MAX = 4096
 """Statements held in memory; with their tariffs about 40 MB."""
 
+INDEX_BYTES = 8
+
 _Body = TypeVar("_Body", bound=StatementBody)
+
+
+def new_places() -> CompactTable:
+    """An empty table for places in a log."""
+    return CompactTable(number_bytes=INDEX_BYTES)
 
 
 class Recall:
     """The statements that later ones may refer to."""
 
-    def __init__(self, read_entry: Callable[[int], bytes]) -> None:
-        """Start empty.
+    def __init__(
+        self, read_entry: Callable[[int], bytes], places: CompactTable | None = None
+    ) -> None:
+        """Start empty, or go on.
 
         Args:
             read_entry: Reads an entry of the log again; may raise a LedgerError.
+            places: Of an earlier one.
         """
         self._read_entry = read_entry
-        self._places: dict[str, int] = {}
-        self._recent: OrderedDict[str, StatementBody] = OrderedDict()
+        self._recent: OrderedDict[str, tuple[int, StatementBody]] = OrderedDict()
+        # Only of those that are not recent: most are closed before it comes to that.
+        self._places = new_places() if places is None else places
 
     def remember(self, digest: str, index: int, body: StatementBody) -> None:
         """Take note of a statement that was checked."""
-        self._places[digest] = index
-        self._keep(digest, body)
+        self._recent[digest] = index, body
+        if len(self._recent) > RECENT_MAX:
+            oldest, (place, _) = self._recent.popitem(last=False)
+            self._places.add(oldest, place)
 
     def find(self, digest: str, kind: type[_Body]) -> _Body:
         """Return the body of an earlier statement.
@@ -45,17 +60,12 @@ class Recall:
         Raises:
             RuleError: There is none of this digest and kind that is still open.
         """
-        index = self._places.get(digest)
-        if index is None:
-            raise RuleError(
-                Rule.REFERENCE,
-                f"It refers to {_a(kind.kind)} statement that does not stand before "
-                "it, or that is closed.",
-            )
-        body = self._recent.get(digest)
-        if body is None:
-            body = self._read_again(digest, index)
-            self._keep(digest, body)
+        found = self._recent.get(digest)
+        if found is None:
+            body = self._find_again(digest, kind)
+        else:
+            body = found[1]
+            self._recent.move_to_end(digest)
         if not isinstance(body, kind):
             raise RuleError(
                 Rule.REFERENCE,
@@ -66,13 +76,28 @@ class Recall:
 
     def forget(self, digest: str) -> None:
         """Let go of a statement that nothing may refer to any more."""
-        self._places.pop(digest, None)
-        self._recent.pop(digest, None)
+        if self._recent.pop(digest, None) is None:
+            self._places.pop(digest)
 
-    def _keep(self, digest: str, body: StatementBody) -> None:
-        self._recent[digest] = body
-        if len(self._recent) > RECENT_MAX:
-            self._recent.popitem(last=False)
+    def places(self) -> CompactTable:
+        """Where each statement stands that may still be referred to, by its digest."""
+        table = CompactTable.from_bytes(self._places.to_bytes())
+        for digest, (index, _) in self._recent.items():
+            table.add(digest, index)
+        return table
+
+    def _find_again(self, digest: str, kind: type[StatementBody]) -> StatementBody:
+        index = self._places.get(digest)
+        if index is None:
+            raise RuleError(
+                Rule.REFERENCE,
+                f"It refers to {_a(kind.kind)} statement that does not stand before "
+                "it, or that is closed.",
+            )
+        body = self._read_again(digest, index)
+        self._places.pop(digest)
+        self.remember(digest, index, body)
+        return body
 
     def _read_again(self, digest: str, index: int) -> StatementBody:
         try:
@@ -82,7 +107,7 @@ class Recall:
             raise RuleError(
                 Rule.REFERENCE, f"Entry {index}, to which it refers, is gone."
             ) from error
-        if entry_digest(entry) != digest:
+        if sha256_text(entry) != digest:
             raise RuleError(
                 Rule.REFERENCE, f"Entry {index}, to which it refers, has changed."
             )

@@ -19,13 +19,12 @@ from ledger.audit.bill import (
     check_charge,
     check_hold,
     check_slice,
-    opened_values,
     read_amount,
-    read_quantities,
 )
 from ledger.audit.checked_statement import (
     check_openings,
     check_signatures,
+    read_account,
     read_statement,
 )
 from ledger.audit.errors import ReceiptError, RuleError
@@ -33,8 +32,9 @@ from ledger.audit.rules import Rule
 from ledger.charging.tariff import RatingGroup
 from ledger.document import Document
 from ledger.encoding import Json, canonical_json, parse_json
-from ledger.errors import EncodingError, NoteError, ProofError
+from ledger.errors import EncodingError, NoteError, ProofError, QuorumError
 from ledger.limits import STATEMENT_BYTES_MAX
+from ledger.log.log_keys import LogKeys
 from ledger.log.note import Verifier
 from ledger.log.proof import (
     EXTRA_BYTES_MAX,
@@ -43,7 +43,13 @@ from ledger.log.proof import (
     parse_proof,
     verify_proof,
 )
-from ledger.statements.disclosure import Openings
+from ledger.log.witness_policy import NO_WITNESSES, WitnessPolicy
+from ledger.statements.disclosure import (
+    Openings,
+    opened_numbers,
+    opened_values,
+    openings_json,
+)
 from ledger.statements.kinds import (
     AgreementStatement,
     ChargeStatement,
@@ -60,9 +66,13 @@ VERSION = 1
 
 MEANING = (
     "This proves that the log recorded the charge, that {signers} signed what it rests "
-    "on, and that it is what the agreed prices make of the usage; it does not prove "
-    "that the node computed rightly or measured honestly, that nobody else saw the "
-    "data, or that the log shows everybody the same history."
+    "on, and that it is what the agreed prices make of the usage{witnessed}; it does "
+    "not prove that the node computed rightly or measured honestly, {unproved}."
+)
+WITNESSED = ", and that {witnesses} had seen the same history of the log"
+UNPROVED = "or that nobody else saw the data"
+UNPROVED_UNWITNESSED = (
+    "that nobody else saw the data, or that the log shows everybody the same history"
 )
 SIGNERS = {
     "countersigned": "consumer, node and market",
@@ -89,6 +99,9 @@ class VerifiedReceipt:
 
     job_id: str
     consumer: str
+    """The pseudonym of this job."""
+    account: str | None
+    """The account behind it, if the receipt shows that."""
     provider: str
     node: str
     market: str
@@ -106,17 +119,25 @@ class VerifiedReceipt:
     """The log's entry at that place."""
     checkpoint_size: int
     checkpoint_root: bytes
+    witnesses: tuple[str, ...] = ()
+    """Names, in the policy that was asked for, of those who cosigned."""
 
     @property
     def meaning(self) -> str:
         """What the receipt proves and what it does not, in one sentence."""
-        return MEANING.format(signers=SIGNERS[self.acceptance])
+        names = " and ".join(self.witnesses)
+        return MEANING.format(
+            signers=SIGNERS[self.acceptance],
+            witnessed=WITNESSED.format(witnesses=names) if names else "",
+            unproved=UNPROVED if names else UNPROVED_UNWITNESSED,
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The receipt's facts as plain JSON."""
         return {
             "jobId": self.job_id,
             "consumer": self.consumer,
+            "account": self.account,
             "provider": self.provider,
             "node": self.node,
             "market": self.market,
@@ -130,6 +151,7 @@ class VerifiedReceipt:
             "origin": self.origin,
             "index": self.index,
             "checkpointSize": self.checkpoint_size,
+            "witnesses": list(self.witnesses),
             "meaning": self.meaning,
         }
 
@@ -150,7 +172,7 @@ def make_receipt(
     items: list[Json] = [
         {
             "statement": parse_json(statement.entry, size_max=STATEMENT_BYTES_MAX),
-            "openings": {name: item.to_json() for name, item in openings.items()},
+            "openings": openings_json(openings),
         }
         for statement, openings in statements
     ]
@@ -162,21 +184,28 @@ def make_receipt(
     return TlogProof(proof.index, proof.path, proof.checkpoint_note, extra).encode()
 
 
-def verify_receipt(data: bytes, verifier: Verifier) -> VerifiedReceipt:
+def verify_receipt(
+    data: bytes,
+    verifier: LogKeys | Verifier,
+    policy: WitnessPolicy = NO_WITNESSES,
+) -> VerifiedReceipt:
     """Check everything that a receipt claims.
 
     Args:
         data: The `.tlog-proof` file, at most `RECEIPT_BYTES_MAX` bytes.
-        verifier: The log's key. The receipt is worth as much as the trust in it.
+        verifier: The log's keys. The receipt is worth as much as the trust in it.
+        policy: Whose cosignatures count, and how many are asked for.
 
     Raises:
         ReceiptError: Something does not hold; says what. No other error leaves this
             function.
     """
     try:
-        return _verify(data, verifier)
+        return _verify(data, verifier, policy)
     except RuleError as error:
         raise ReceiptError(error.rule, str(error)) from error
+    except QuorumError as error:
+        raise ReceiptError(Rule.WITNESS, str(error)) from error
     except NoteError as error:
         raise ReceiptError(Rule.CHECKPOINT, str(error)) from error
     except ProofError as error:
@@ -187,14 +216,17 @@ def verify_receipt(data: bytes, verifier: Verifier) -> VerifiedReceipt:
         ) from error
 
 
-def _verify(data: bytes, verifier: Verifier) -> VerifiedReceipt:
+def _verify(
+    data: bytes, verifier: LogKeys | Verifier, policy: WitnessPolicy
+) -> VerifiedReceipt:
     proof = parse_proof(data)
     items = _parse_extra(proof.extra)
     order, order_body = _typed(items[0], OrderStatement)
     agreement, agreement_body = _typed(items[1], AgreementStatement)
     usage, usage_body = _typed(items[2], SliceStatement)
     charge, charge_body = _typed(items[3], ChargeStatement)
-    checkpoint = verify_proof(proof, charge.entry, verifier)
+    opened_note = verify_proof(proof, charge.entry, verifier, policy)
+    checkpoint = opened_note.checkpoint
     for statement, _ in items:
         check_signatures(statement)
     _check_links(
@@ -204,22 +236,23 @@ def _verify(data: bytes, verifier: Verifier) -> VerifiedReceipt:
         (agreement_body.order, order, "agreement", "order"),
     )
     check_agreement(order_body, agreement_body)
-    check_slice(agreement_body, usage_body)
+    check_slice(agreement_body, usage_body, usage.commitments)
     check_charge(
         agreement_body,
         usage_body,
         charge_body,
         is_countersigned=usage.key_of("consumer") is not None,
     )
-    values = [opened_values(openings) for _, openings in items]
-    hold, bill = _check_amounts(agreement_body, charge_body, values)
+    opened = [openings for _, openings in items]
+    hold, bill = _check_amounts(agreement_body, usage, opened)
     return VerifiedReceipt(
         job_id=charge_body.job_id,
         consumer=agreement_body.consumer,
+        account=read_account(order_body, opened[0]) if "account" in opened[0] else None,
         provider=agreement_body.provider,
         node=agreement_body.node,
         market=agreement_body.market,
-        outcome=str(values[2].get("outcome", "not shown")),
+        outcome=str(opened_values(opened[2]).get("outcome", "not shown")),
         quantities=bill.quantities,
         hold_microcredits=hold,
         total_microcredits=bill.total_microcredits,
@@ -231,6 +264,7 @@ def _verify(data: bytes, verifier: Verifier) -> VerifiedReceipt:
         charge_entry=charge.entry,
         checkpoint_size=checkpoint.size,
         checkpoint_root=checkpoint.root,
+        witnesses=tuple(opened_note.witnessing.times_s),
     )
 
 
@@ -276,18 +310,18 @@ def _check_links(*links: tuple[str, Statement, str, str]) -> None:
 
 
 def _check_amounts(
-    agreement: AgreementStatement,
-    charge: ChargeStatement,
-    values: Sequence[Mapping[str, Json]],
+    agreement: AgreementStatement, usage: Statement, opened: Sequence[Openings]
 ) -> tuple[int, Bill]:
-    order_values, agreement_values, usage_values, charge_values = values
-    hold = read_amount(agreement_values, "hold")
-    check_hold(hold, order_values)
+    order, agreed, used, charged = opened
+    hold = read_amount(opened_values(agreed), "hold")
+    check_hold(hold, opened_values(order))
+    numbers = opened_numbers(used)
+    if numbers.keys() != usage.commitments.keys():
+        raise ReceiptError(Rule.RATING, "A receipt opens all quantities of its slice.")
     bill = check_bill(
         agreement,
-        charge,
+        usage=numbers,
+        amounts=opened_numbers(charged),
         hold_microcredits=hold,
-        quantities=read_quantities(usage_values),
-        amounts=charge_values,
     )
     return hold, bill

@@ -14,12 +14,16 @@ from typing import Self
 
 import httpx
 
+from ledger.audit.bounded_transport import BoundedTransport
 from ledger.errors import AuditError, TileError
 from ledger.limits import NOTE_BYTES_MAX
-from ledger.log.note import VKEY_CHARACTERS_MAX
+from ledger.log.log_keys import LOG_KEYS_CHARACTERS_MAX
+from ledger.log.proof import PROOF_BYTES_MAX
 from ledger.log.tiles import (
     CHECKPOINT_PATH,
+    KEY_CHANGE_PATH,
     TILE_WIDTH,
+    WITNESSED_PATH,
     TilePath,
     parse_path,
     truncate_tile,
@@ -32,7 +36,7 @@ PAUSE_FIRST_S = 0.25
 """Before the second attempt; it doubles from one to the next."""
 
 TIMEOUT_S = 30.0
-"""For each step: connect, send, receive."""
+"""For each step: connect, send, receive. All of them together have a limit too."""
 
 TILES_CACHED = 64
 """The tiles of the right edge are needed twice, and are at most 16 KB each."""
@@ -73,7 +77,7 @@ class RemoteLog:
         self._http = httpx.Client(
             headers={"accept-encoding": "identity", "user-agent": "sixfold-audit"},
             timeout=TIMEOUT_S,
-            transport=http,
+            transport=http or BoundedTransport(),
             trust_env=False,
         )
         self._tiles = lru_cache(TILES_CACHED)(self._read_tile)
@@ -90,8 +94,25 @@ class RemoteLog:
         Raises:
             AuditError: It cannot be had.
         """
-        data = self._get("log.vkey", bytes_max=VKEY_CHARACTERS_MAX)
+        data = self._get("log.vkey", bytes_max=LOG_KEYS_CHARACTERS_MAX)
         return data.decode("utf-8", errors="replace").removesuffix("\n")
+
+    def read_key_change(self, generation: int) -> bytes | None:
+        """The proof of the change to a set of keys, counted from 2, if there is one.
+
+        Raises:
+            AuditError: The server cannot be reached or does not answer properly.
+        """
+        path = KEY_CHANGE_PATH.format(generation)
+        return self._get_if_there(path, bytes_max=PROOF_BYTES_MAX)
+
+    def read_witnessed(self) -> bytes | None:
+        """The newest checkpoint that enough witnesses have cosigned, if there is one.
+
+        Raises:
+            AuditError: The server cannot be reached or does not answer properly.
+        """
+        return self._get_if_there(WITNESSED_PATH, bytes_max=NOTE_BYTES_MAX)
 
     def read(self, path: str) -> bytes:
         """Return a file of the log, as a `TileSource`.
@@ -114,6 +135,12 @@ class RemoteLog:
         # A log may drop a partial tile once it has the full one.
         full = TilePath(tile.level, tile.index)
         return truncate_tile(self._get(str(full), bytes_max=full.bytes_max), tile)
+
+    def _get_if_there(self, path: str, *, bytes_max: int) -> bytes | None:
+        try:
+            return self._get(path, bytes_max=bytes_max)
+        except TileError:
+            return None
 
     def _get(self, path: str, *, bytes_max: int) -> bytes:
         url = self._prefix + path

@@ -1,4 +1,4 @@
-"""The tree of a copied log: every tile and every entry against the signed root.
+"""The tree of a log: every tile and every entry against the signed root.
 
 One pass over the bundles, one of them in memory at a time. Where a file does not
 fit, what lies above it in the tree says which one is wrong, so that the report names
@@ -8,13 +8,15 @@ Source: C2SP tlog-tiles; RFC 9162, section 2.1.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from ledger.audit.log_copy import tile_width
-from ledger.audit.report import AuditReport
+from ledger.audit.report import Problem
+from ledger.audit.right_edge import RightEdge, hash_leaves, root_of_row
 from ledger.audit.rules import Rule
 from ledger.errors import TileError
 from ledger.log.checkpoint import Checkpoint
-from ledger.log.merkle import Frontier, leaf_hash
+from ledger.log.merkle import HASH_BYTES
 from ledger.log.tiles import (
     TILE_WIDTH,
     TilePath,
@@ -22,6 +24,29 @@ from ledger.log.tiles import (
     parse_bundle,
     parse_tile,
 )
+
+Rows = Sequence[Sequence[bytes]]
+"""A right edge to go on from, as :class:`RightEdge` gives it."""
+
+
+@dataclass(slots=True)
+class Bundle:
+    """One bundle of a log, compared with the tree."""
+
+    start: int
+    """Index of the first entry."""
+    entries: Sequence[bytes | None] = ()
+    """None stands for one that is missing or false."""
+    problems: list[Problem] = field(default_factory=list)
+    edge: Rows = ()
+    """Of the tree up to the end of this bundle."""
+    is_extension: bool = False
+    """The earlier checkpoint turned out to be met in this bundle."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an audit can go on after it: no tile of entries is unfinished."""
+        return not self.edge or not self.edge[0]
 
 
 class TreeAudit:
@@ -31,93 +56,120 @@ class TreeAudit:
         self,
         source: TileSource,
         checkpoint: Checkpoint,
-        earlier: Checkpoint | None,
-        report: AuditReport,
+        earlier: Checkpoint | None = None,
+        *,
+        edge: Rows = (),
     ) -> None:
         """Name what is to be checked.
 
         Args:
-            source: The copied files.
-            checkpoint: The copy's own, with its signature checked.
+            source: The log's files.
+            checkpoint: The log's own, with its signature checked.
             earlier: One of the same log that this one must extend, if any.
-            report: Where problems go.
+            edge: After which bundle to go on; empty to start with the first.
         """
         self._source = source
         self._checkpoint = checkpoint
-        self._earlier = earlier
-        self._report = report
-        self._frontier = Frontier()
-        # Hashes of the unfinished tile of each level above 0, as they must be.
-        self._edge: dict[int, list[bytes]] = {}
+        self._edge = RightEdge(edge)
+        is_ahead = earlier is not None and earlier.size > self._edge.size
+        self._earlier = earlier if is_ahead or not edge else None
+        self._problems: list[Problem] = []
+        self._is_extension = False
 
-    def bundles(self) -> Iterator[tuple[int, Sequence[bytes | None]]]:
-        """Yield each bundle's first index and entries; None for one that is wrong.
+    def bundles(self) -> Iterator[Bundle]:
+        """Yield the bundles in order, and after them one without entries.
 
-        Checks everything on the way, the root last. Stops early if neither entries
-        nor hashes of a bundle are there, for then nothing that follows has a place.
+        That one has what is wrong with the tree as a whole. Stops early if neither
+        entries nor hashes of a bundle are there, for then nothing that follows has a
+        place.
         """
         size = self._checkpoint.size
-        for number in range(-(-size // TILE_WIDTH)):
+        start = self._edge.size
+        if start == 0:
+            self._check_growth(0, ())
+        for number in range(start // TILE_WIDTH, -(-size // TILE_WIDTH)):
+            start = number * TILE_WIDTH
             width = tile_width(0, number, size)
             entries = self._read_bundle(number, width)
-            hashes = self._read_hashes(0, number)
-            if entries is None and hashes is None:
-                self._report.add_problem(
-                    f"entry {number * TILE_WIDTH}",
+            stored = self._read_tile(0, number)
+            if entries is None and stored is None:
+                self._add_problem(
+                    f"entry {start}",
                     Rule.ROOT,
                     "The audit ends here: neither entries nor hashes can be read.",
                 )
+                yield self._finish(start, ())
                 return
-            yield number * TILE_WIDTH, self._judge(number, entries, hashes)
+            yield self._finish(start, self._judge(number, entries, stored))
         self._check_right_edge()
         self._check_root()
+        yield self._finish(size, ())
+
+    def _finish(self, start: int, entries: Sequence[bytes | None]) -> Bundle:
+        problems, self._problems = self._problems, []
+        is_extension, self._is_extension = self._is_extension, False
+        return Bundle(start, entries, problems, self._edge.rows, is_extension)
+
+    def _add_problem(self, place: str, rule: Rule, message: str) -> None:
+        self._problems.append(Problem(place, rule, message))
 
     def _read_bundle(self, number: int, width: int) -> Sequence[bytes] | None:
         path = str(TilePath(None, number, width))
         try:
             return parse_bundle(self._source.read(path), width=width)
         except TileError as error:
-            self._report.add_problem(path, Rule.BUNDLE, str(error))
+            self._add_problem(path, Rule.BUNDLE, str(error))
             return None
 
-    def _read_hashes(self, level: int, index: int) -> list[bytes] | None:
+    def _read_tile(self, level: int, index: int) -> bytes | None:
+        """The hashes of a tile as they lie there, one after the other."""
         path = self._path(level, index)
         try:
-            return parse_tile(self._source.read(str(path)), width=path.width)
+            data = self._source.read(str(path))
+            if len(data) != path.bytes_max:
+                parse_tile(data, width=path.width)
         except TileError as error:
-            self._report.add_problem(str(path), Rule.TILE, str(error))
+            self._add_problem(str(path), Rule.TILE, str(error))
             return None
+        return data
 
     def _path(self, level: int, index: int) -> TilePath:
         return TilePath(level, index, tile_width(level, index, self._checkpoint.size))
 
     def _judge(
-        self,
-        number: int,
-        entries: Sequence[bytes] | None,
-        stored: list[bytes] | None,
+        self, number: int, entries: Sequence[bytes] | None, stored: bytes | None
     ) -> Sequence[bytes | None]:
         """Compare bundle and tile, append the true hashes, drop false entries."""
         if entries is None:
             assert stored is not None
-            self._append(number, stored)
-            return [None] * len(stored)
-        computed = [leaf_hash(entry) for entry in entries]
-        if stored is None or stored == computed:
-            self._append(number, computed)
+            self._append(_split(stored))
+            return [None] * (len(stored) // HASH_BYTES)
+        computed = hash_leaves(entries)
+        if stored is None or stored == b"".join(computed):
+            self._append(computed)
             return entries
         if self._leads_up(number, computed):
             self._compare(TilePath(0, number, len(computed)), stored, computed)
-            self._append(number, computed)
+            self._append(computed)
             return entries
         # The entries are wrong, or else all three are; then the root says so too.
-        self._append(number, stored)
+        hashes = _split(stored)
+        self._append(hashes)
+        return self._drop_false(number, entries, computed, hashes)
+
+    def _drop_false(
+        self,
+        number: int,
+        entries: Sequence[bytes],
+        computed: Sequence[bytes],
+        stored: Sequence[bytes],
+    ) -> Sequence[bytes | None]:
         path = TilePath(None, number, len(entries))
         kept: list[bytes | None] = list(entries)
         for offset, (is_there, is_due) in enumerate(zip(computed, stored, strict=True)):
             if is_there != is_due:
                 kept[offset] = None
-                self._report.add_problem(
+                self._add_problem(
                     f"entry {number * TILE_WIDTH + offset} in {path}",
                     Rule.ENTRY,
                     "This is not the entry that the log's tree was built over.",
@@ -127,7 +179,7 @@ class TreeAudit:
     def _leads_up(self, number: int, hashes: list[bytes]) -> bool:
         """Whether leaf hashes lead to what lies above them, which is signed for."""
         if len(hashes) < TILE_WIDTH:
-            return self._root_with(hashes) == self._checkpoint.root
+            return self._edge.root(hashes) == self._checkpoint.root
         index, offset = divmod(number, TILE_WIDTH)
         path = self._path(1, index)
         try:
@@ -135,78 +187,60 @@ class TreeAudit:
         except TileError:
             # That tile is reported when its own turn comes.
             return False
-        return above[offset] == _root_of(hashes)
+        return above[offset] == root_of_row(hashes)
 
-    def _append(self, number: int, hashes: list[bytes]) -> None:
+    def _append(self, hashes: list[bytes]) -> None:
+        self._check_growth(self._edge.size, hashes)
+        for path, above in self._edge.append(hashes):
+            self._check_tile(path, above)
+
+    def _check_growth(self, size: int, hashes: Sequence[bytes]) -> None:
+        """Compare with the earlier checkpoint where its last entry is met."""
         earlier = self._earlier
-        if earlier is not None and 0 <= earlier.size - self._frontier.size <= len(
-            hashes
-        ):
-            self._check_growth(earlier, hashes[: earlier.size - self._frontier.size])
-        self._frontier.extend(hashes)
-        if len(hashes) == TILE_WIDTH:
-            self._carry(1, number, hashes)
-
-    def _check_growth(self, earlier: Checkpoint, hashes: list[bytes]) -> None:
-        self._earlier = None
-        if self._root_with(hashes) == earlier.root:
-            self._report.earlier = earlier
+        if earlier is None or earlier.size > size + len(hashes):
             return
-        self._report.add_problem(
+        self._earlier = None
+        if self._edge.root(hashes[: earlier.size - size]) == earlier.root:
+            self._is_extension = True
+            return
+        self._add_problem(
             "checkpoint.earlier",
             Rule.GROWTH,
             f"The first {earlier.size} entries are not those of the earlier "
             "checkpoint: this log was rewritten, or shows two histories.",
         )
 
-    def _root_with(self, hashes: list[bytes]) -> bytes:
-        """The root of the tree so far with more leaves."""
-        frontier = Frontier(self._frontier.size, self._frontier.peaks)
-        frontier.extend(hashes)
-        return frontier.root()
-
-    def _carry(self, level: int, number: int, below: list[bytes]) -> None:
-        """Hand the root of a full tile to the level above, which may fill in turn."""
-        hashes = self._edge.setdefault(level, [])
-        hashes.append(_root_of(below))
-        if len(hashes) == TILE_WIDTH:
-            index = number // TILE_WIDTH
-            del self._edge[level]
-            self._check_tile(TilePath(level, index), hashes)
-            self._carry(level + 1, index, hashes)
-
     def _check_right_edge(self) -> None:
-        for level, hashes in sorted(self._edge.items()):
-            index = (self._checkpoint.size >> 8 * level) // TILE_WIDTH
-            self._check_tile(TilePath(level, index, len(hashes)), hashes)
+        for path, hashes in self._edge.unfinished():
+            self._check_tile(path, hashes)
 
-    def _check_tile(self, path: TilePath, hashes: list[bytes]) -> None:
+    def _check_tile(self, path: TilePath, hashes: Sequence[bytes]) -> None:
         assert path.level is not None
-        stored = self._read_hashes(path.level, path.index)
+        stored = self._read_tile(path.level, path.index)
         if stored is not None:
             self._compare(path, stored, hashes)
 
-    def _compare(
-        self, path: TilePath, stored: list[bytes], hashes: list[bytes]
-    ) -> None:
-        for place, (is_there, is_due) in enumerate(zip(stored, hashes, strict=True)):
+    def _compare(self, path: TilePath, stored: bytes, hashes: Sequence[bytes]) -> None:
+        if stored == b"".join(hashes):
+            return
+        for place, (is_there, is_due) in enumerate(
+            zip(_split(stored), hashes, strict=True)
+        ):
             if is_there != is_due:
-                self._report.add_problem(
+                self._add_problem(
                     str(path),
                     Rule.TILE,
                     f"Hash {place} is not that of what lies below.",
                 )
 
     def _check_root(self) -> None:
-        if self._frontier.root() != self._checkpoint.root:
-            self._report.add_problem(
+        if self._edge.root() != self._checkpoint.root:
+            self._add_problem(
                 "checkpoint",
                 Rule.ROOT,
                 "The entries do not lead to the root that the log has signed.",
             )
 
 
-def _root_of(hashes: list[bytes]) -> bytes:
-    frontier = Frontier()
-    frontier.extend(hashes)
-    return frontier.root()
+def _split(stored: bytes) -> list[bytes]:
+    return parse_tile(stored, width=len(stored) // HASH_BYTES)

@@ -1,7 +1,7 @@
 """Checkpoints: what a log says of itself at one moment, in three lines.
 
 A checkpoint names the log, counts its entries and gives the root over them. It
-travels as the text of a signed note.
+travels as the text of a signed note, which `ledger.log.log_keys` opens.
 
 Source: C2SP tlog-checkpoint.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from ledger.encoding import decode_base64, encode_base64
 from ledger.errors import EncodingError, NoteError
 from ledger.log.merkle import EMPTY_ROOT, HASH_BYTES, TREE_SIZE_MAX
-from ledger.log.note import Verifier, open_note
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -62,23 +61,6 @@ def parse_checkpoint(text: str) -> Checkpoint:
     except EncodingError as error:
         raise NoteError("The root of a checkpoint is 32 bytes in base64.") from error
     return Checkpoint(origin, parse_decimal(size_text), root)
-
-
-def open_checkpoint(data: bytes, verifier: Verifier) -> Checkpoint:
-    """Parse a signed checkpoint and check that its log signed it.
-
-    Args:
-        data: The note, as served at `checkpoint`.
-        verifier: The log's key, whose name is the log's origin.
-
-    Raises:
-        NoteError: Malformed, not signed by this key, or about another log. No
-            other error leaves this function.
-    """
-    checkpoint = parse_checkpoint(open_note(data, [verifier]).text)
-    if checkpoint.origin != verifier.name:
-        raise NoteError(f"A checkpoint of {checkpoint.origin}, not {verifier.name}.")
-    return checkpoint
 
 
 def parse_decimal(text: str) -> int:

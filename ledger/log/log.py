@@ -8,92 +8,28 @@ only if the tiles prove that it extends the one signed before.
 Source: C2SP tlog-tiles and tlog-checkpoint.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import func, insert, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
-from ledger.errors import LogError, ProofError, TileError
-from ledger.limits import STATEMENT_BYTES_MAX
-from ledger.log.checkpoint import Checkpoint, open_checkpoint
-from ledger.log.merkle import HASH_BYTES, Frontier, leaf_hash, verify_consistency
+from ledger.errors import LogError, TileError
+from ledger.log.batch import Batch
+from ledger.log.checkpoint import Checkpoint
+from ledger.log.entries import read_bundles, read_frontier
+from ledger.log.growth import grow_folder
+from ledger.log.log_keys import LogKeys
+from ledger.log.log_signers import LogSigners
+from ledger.log.merkle import Frontier, leaf_hash
 from ledger.log.models import LogEntry, LogHead
-from ledger.log.note import Signer, sign_note
+from ledger.log.note import NoteSignature, Signer, extend_note
 from ledger.log.proof import TlogProof
 from ledger.log.publication import Publication
-from ledger.log.tiles import TILE_WIDTH, FolderTiles
+from ledger.log.tiles import FolderTiles
 from ledger.log.tree import TileTree
-
-
-class Batch:
-    """The entries that one transaction appends. From `Log.begin`, for one thread."""
-
-    def __init__(self, frontier: Frontier) -> None:
-        self._frontier = frontier
-        self._entries: list[bytes] = []
-
-    def add(self, entry: bytes) -> int:
-        """Take an entry of at most 65,535 bytes.
-
-        Returns:
-            Its index, which is final if the transaction commits and this entry is
-            not rolled back before.
-
-        Raises:
-            LogError: The entry is too large for a log.
-        """
-        if len(entry) > STATEMENT_BYTES_MAX:
-            raise LogError(f"An entry has at most {STATEMENT_BYTES_MAX} bytes.")
-        self._entries.append(entry)
-        return self._frontier.size + len(self._entries) - 1
-
-    def mark(self) -> int:
-        """Return where the batch stands, for `rollback_to`. Goes with a savepoint."""
-        return len(self._entries)
-
-    def rollback_to(self, mark: int) -> None:
-        """Forget all entries that were added after a mark."""
-        del self._entries[mark:]
-
-    def finish(self, session: Session) -> None:
-        """Write the entries and move the head; the last thing before the commit.
-
-        Args:
-            session: The one that `Log.begin` was called with.
-
-        Raises:
-            LogError: Another writer moved the head in the meantime. The
-                transaction must be rolled back, and may be tried again.
-        """
-        if not self._entries:
-            return
-        start, peaks = self._frontier.size, b"".join(self._frontier.peaks)
-        self._frontier.extend(map(leaf_hash, self._entries))
-        connection = session.connection()
-        swap = (
-            update(LogHead)
-            .where(col(LogHead.size) == start, col(LogHead.frontier) == peaks)
-            .values(size=self._frontier.size, frontier=b"".join(self._frontier.peaks))
-        )
-        try:
-            swapped = connection.execute(swap).rowcount
-        except OperationalError as error:
-            # SQLite's way to say that another transaction has written since ours read.
-            raise LogError("Another writer holds the log.") from error
-        if swapped != 1:
-            raise LogError("Another writer moved the head of the log.")
-        connection.execute(
-            insert(LogEntry),
-            [
-                {"index": index, "data": entry}
-                for index, entry in enumerate(self._entries, start=start)
-            ],
-        )
-        self._entries = []
 
 
 class _Served(NamedTuple):
@@ -105,29 +41,44 @@ class _Served(NamedTuple):
 
 
 class Log:
-    """One log, in one database and one folder, signed with one key.
+    """One log, in one database and one folder, signed with its keys.
 
     All methods may be called from several threads at once, each with its own session.
     The database must keep every commit that it has confirmed, also when the power
     fails (SQLite: `synchronous = FULL`), because a checkpoint may have told of it.
     """
 
-    def __init__(self, folder: Path, signer: Signer) -> None:
+    def __init__(self, folder: Path, signers: LogSigners | Signer) -> None:
         """Name the log. Nothing is read or written yet; `recover` comes first.
 
         Args:
             folder: Where tiles and checkpoint are published, to be served as it is.
-            signer: The log's key. Its name is the origin of the log.
+            signers: The log's keys, or its only one. Their name is the origin.
         """
         self.tiles = FolderTiles(folder)
-        self._signer = signer
+        self.signers = LogSigners([signers]) if isinstance(signers, Signer) else signers
         self._publication = Publication(folder)
         self._served: _Served | None = None
+        self._witnessed: _Served | None = None
+        self._halted: str | None = None
 
     @property
     def origin(self) -> str:
         """The name of the log, first line of its checkpoints."""
-        return self._signer.verifier.name
+        return self.signers.keys.origin
+
+    @property
+    def keys(self) -> LogKeys:
+        """The keys that readers should know now."""
+        return self.signers.keys_of(self.generation)
+
+    @property
+    def generation(self) -> int:
+        """Which set of keys that is: the newest whose change can be followed."""
+        generation = self.signers.generation
+        while generation > 1 and self.key_change(generation) is None:
+            generation -= 1
+        return generation
 
     def recover(self, session: Session) -> None:
         """Make the log ready, once at start and before all else.
@@ -147,7 +98,7 @@ class Log:
         connection = session.connection()
         if connection.execute(select(LogHead.id)).first() is None:
             connection.execute(insert(LogHead), {"id": 1, "size": 0, "frontier": b""})
-        size = _read_frontier(session, lock=True).size
+        size = read_frontier(session, lock=True).size
         last = connection.execute(select(func.max(col(LogEntry.index)))).scalar()
         if size != (0 if last is None else last + 1):
             raise LogError("The head of the log is not where its entries end.")
@@ -170,7 +121,11 @@ class Log:
         Raises:
             LogError: `recover` has not created the log.
         """
-        return Batch(_read_frontier(session, lock=True))
+        return Batch(read_frontier(session, lock=True))
+
+    def halt(self, reason: str) -> None:
+        """Publish nothing more while this process runs: the log has forked, say."""
+        self._halted = reason
 
     def publish(self, session: Session) -> Checkpoint:
         """Write tiles for all committed entries, then sign and replace the checkpoint.
@@ -186,22 +141,20 @@ class Log:
             The checkpoint that the folder now has.
 
         Raises:
-            LogError: What would be signed does not extend what was signed before.
+            LogError: What would be signed does not extend what was signed before;
+                or the log was halted.
             TileError: A tile is missing in the folder; `recover` brings it back.
         """
+        if self._halted is not None:
+            raise LogError(self._halted)
         with self._publication.locked():
             published = self.published()
-            frontier = _read_frontier(session)
+            frontier = read_frontier(session)
             current = Checkpoint(self.origin, frontier.size, frontier.root())
             if published == current:
                 return current
-            old_size = 0 if published is None else published.size
-            # The last tile is written anew from its first entry.
-            first = old_size - old_size % TILE_WIDTH
-            bundles = _bundles(session, first, current.size)
-            self._publication.write_tiles(first, bundles)
-            self._check_growth(published, current)
-            note = sign_note(current.text, [self._signer])
+            grow_folder(self._publication, session, published, current)
+            note = self.signers.sign(current.text)
             # Should we stop before the next line, the tiles go further than the
             # checkpoint, which is allowed, and the next call writes them again.
             self._publication.write_checkpoint(note)
@@ -216,6 +169,73 @@ class Log:
         served = self._read_served()
         return None if served is None else served.checkpoint
 
+    def published_note(self) -> bytes | None:
+        """Return the checkpoint that the folder has now, as signed, if any.
+
+        Raises:
+            NoteError: As for `published`.
+        """
+        served = self._read_served()
+        return None if served is None else served.note
+
+    def add_cosignatures(
+        self, text: str, signatures: Sequence[NoteSignature]
+    ) -> bytes | None:
+        """Append cosignatures to the checkpoint, if it is still the one they are for.
+
+        Args:
+            text: Of the checkpoint that was cosigned.
+            signatures: Checked. Those of keys that have cosigned it before are
+                passed over.
+
+        Returns:
+            The note that the folder has now; None if it has a newer checkpoint.
+
+        Raises:
+            NoteError: The note would be too large.
+        """
+        with self._publication.locked():
+            served = self._read_served()
+            if served is None or served.checkpoint.text != text:
+                return None
+            note = extend_note(served.note, signatures)
+            if note != served.note:
+                self._publication.write_checkpoint(note)
+            return note
+
+    def witnessed_note(self) -> bytes | None:
+        """Return the newest note that `keep_witnessed` was given, if any.
+
+        Raises:
+            NoteError: The file there is not a checkpoint that this log has signed.
+        """
+        served = self._read_witnessed()
+        return None if served is None else served.note
+
+    def keep_witnessed(self, note: bytes) -> None:
+        """Keep a checkpoint that enough witnesses have cosigned, through restarts.
+
+        Args:
+            note: Of this log, signed by it and cosigned.
+
+        Raises:
+            NoteError: It is not signed by this log.
+        """
+        checkpoint = self.signers.open(note).checkpoint
+        with self._publication.locked():
+            kept = self._read_witnessed()
+            if kept is None or kept.checkpoint.size <= checkpoint.size:
+                self._publication.write_witnessed(note)
+
+    def key_change(self, generation: int) -> bytes | None:
+        """Return the published proof of a change of keys, if there is one."""
+        return self._publication.read_key_change(generation)
+
+    def publish_key_change(self, generation: int, proof: bytes) -> None:
+        """Publish the proof of a change of keys, for those who know the old ones."""
+        with self._publication.locked():
+            self._publication.write_key_change(generation, proof)
+
     def prove(self, index: int) -> TlogProof:
         """Return the proof that an entry is under the newest checkpoint.
 
@@ -226,29 +246,52 @@ class Log:
             LogError: The entry is not published yet, or never was added.
             TileError: A tile is missing in the folder; `recover` brings it back.
         """
-        served = self._read_served()
-        if served is None or not 0 <= index < served.checkpoint.size:
-            raise LogError(f"Entry {index} is not published yet.")
-        return TlogProof(index, served.tree.inclusion_path(index), served.note)
+        return _prove(self._read_served(), index)
+
+    def prove_witnessed(self, index: int) -> TlogProof:
+        """Return the proof that an entry is under what `witnessed_note` returns.
+
+        Raises:
+            LogError: The entry is not under it yet, or never was added.
+            TileError: A tile is missing in the folder; `recover` brings it back.
+        """
+        return _prove(self._read_witnessed(), index)
+
+    def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        """Return the proof that the log of one size extends that of a smaller one.
+
+        Args:
+            old_size: At least 1, and smaller than `new_size`.
+            new_size: At most the size of the newest checkpoint.
+
+        Raises:
+            TileError: A tile is missing in the folder; `recover` brings it back.
+        """
+        return TileTree(self.tiles, new_size).consistency_path(old_size)
 
     def _read_served(self) -> _Served | None:
         note = self._publication.read_checkpoint()
-        if note is None:
-            return None
-        served = self._served
-        if served is None or served.note != note:
-            checkpoint = open_checkpoint(note, self._signer.verifier)
-            served = _Served(note, checkpoint, TileTree(self.tiles, checkpoint.size))
-            self._served = served
+        self._served = served = self._opened(note, self._served)
         return served
+
+    def _read_witnessed(self) -> _Served | None:
+        note = self._publication.read_witnessed()
+        self._witnessed = served = self._opened(note, self._witnessed)
+        return served
+
+    def _opened(self, note: bytes | None, served: _Served | None) -> _Served | None:
+        if note is None or (served is not None and served.note == note):
+            return served if note is not None else None
+        checkpoint = self.signers.open(note).checkpoint
+        return _Served(note, checkpoint, TileTree(self.tiles, checkpoint.size))
 
     def _rebuild(self, session: Session, published: Checkpoint) -> None:
         frontier = Frontier()
-        for entries in _bundles(session, 0, published.size):
+        for entries in read_bundles(session, 0, published.size):
             frontier.extend(map(leaf_hash, entries))
         if frontier.root() != published.root:
             raise LogError("Other entries were published than this database has.")
-        self._publication.write_tiles(0, _bundles(session, 0, published.size))
+        self._publication.write_tiles(0, read_bundles(session, 0, published.size))
 
     def _has_tiles_of(self, checkpoint: Checkpoint) -> bool:
         try:
@@ -256,49 +299,8 @@ class Log:
         except TileError:
             return False
 
-    def _check_growth(self, old: Checkpoint | None, new: Checkpoint) -> None:
-        """Read back what was written, as any auditor will, before it is signed."""
-        tree = TileTree(self.tiles, new.size)
-        if tree.root() != new.root:
-            raise LogError("The tiles do not lead to the head of the log.")
-        if old is None:
-            return
-        try:
-            verify_consistency(
-                old_size=old.size,
-                new_size=new.size,
-                path=tree.consistency_path(old.size),
-                old_root=old.root,
-                new_root=new.root,
-            )
-        except ProofError as error:
-            raise LogError("The log does not extend what was published.") from error
 
-
-def _read_frontier(session: Session, *, lock: bool = False) -> Frontier:
-    query = select(LogHead.size, LogHead.frontier)
-    if lock:
-        query = query.with_for_update()
-    head = session.connection().execute(query).first()
-    if head is None:
-        raise LogError("The log has no head; it was never recovered.")
-    size, peaks = head
-    try:
-        return Frontier(
-            size,
-            [peaks[at : at + HASH_BYTES] for at in range(0, len(peaks), HASH_BYTES)],
-        )
-    except ProofError as error:
-        raise LogError("The head of the log contradicts itself.") from error
-
-
-def _bundles(session: Session, start: int, end: int) -> Iterator[Sequence[bytes]]:
-    """Read committed entries, as many at a time as a bundle holds."""
-    index = col(LogEntry.index)
-    for first in range(start, end, TILE_WIDTH):
-        last = min(first + TILE_WIDTH, end) - 1
-        query = select(LogEntry.data).where(index.between(first, last)).order_by(index)
-        entries = session.connection().execute(query).scalars().all()
-        if len(entries) != last - first + 1:
-            raise LogError(f"Entries from {first} to {last} are not all there.")
-        yield entries
+def _prove(served: _Served | None, index: int) -> TlogProof:
+    if served is None or not 0 <= index < served.checkpoint.size:
+        raise LogError(f"Entry {index} is not published yet.")
+    return TlogProof(index, served.tree.inclusion_path(index), served.note)

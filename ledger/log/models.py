@@ -29,7 +29,9 @@ class LogHead(SQLModel, table=True):
     __tablename__ = "log_head"
     __table_args__ = (CheckConstraint("id = 1"),)
 
-    id: int = Field(default=1, primary_key=True)
+    id: int = Field(
+        default=1, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
     """Always 1, so that two heads cannot be."""
 
     size: int = Field(sa_type=_BIG_INTEGER)

@@ -9,13 +9,14 @@ Source: C2SP signed-note.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
+from typing import Protocol
 
 from ledger.encoding import decode_base64, encode_base64
-from ledger.errors import EncodingError, NoteError, SignatureError
+from ledger.errors import EncodingError, KeyTypeError, NoteError, SignatureError
 from ledger.limits import NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX
-from ledger.signing import PrivateKey, PublicKey
+from ledger.log.signature_types import SignatureType, check_key, verify_signature
+from ledger.signing import PrivateKey
 
 NAME_BYTES_MAX = 255
 """Cosignatures with ML-DSA frame a name with one byte (C2SP tlog-cosignature)."""
@@ -25,12 +26,6 @@ VKEY_CHARACTERS_MAX = 4_096
 
 _KEY_ID_BYTES = 4
 _SIGNATURE_PREFIX = "\N{EM DASH} "
-
-
-class SignatureType(IntEnum):
-    """The byte that names an algorithm, inside key ids and verifier keys."""
-
-    ED25519 = 0x01
 
 
 @dataclass(frozen=True)
@@ -70,18 +65,15 @@ class Verifier:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        try:
-            PublicKey(self.key)
-        except SignatureError as error:
-            raise NoteError(str(error)) from error
+        check_key(self.signature_type, self.key)
 
     @classmethod
     def parse(cls, vkey: str) -> "Verifier":
         """Parse a verifier key, `<name>+<key id>+<base64 of type and key>`.
 
         Raises:
-            NoteError: Malformed, of a type we do not know, or the key id is not
-                the one of this name and key.
+            KeyTypeError: Of a type that is not known here.
+            NoteError: Malformed, or the key id is not the one of this name and key.
         """
         if len(vkey) > VKEY_CHARACTERS_MAX or vkey.count("+") < 2:
             raise NoteError("A verifier key is <name>+<key id>+<key>.")
@@ -90,8 +82,10 @@ class Verifier:
         try:
             payload = decode_base64(key_text)
             verifier = cls(name, SignatureType(payload[0]), payload[1:])
-        except (EncodingError, IndexError, ValueError) as error:
-            raise NoteError("A verifier key of unknown type.") from error
+        except EncodingError as error:
+            raise NoteError("A verifier key that is not base64.") from error
+        except (IndexError, ValueError) as error:
+            raise KeyTypeError("A verifier key of a type that is not known.") from error
         if verifier.vkey != vkey:
             raise NoteError("The key id is not the one of this name and key.")
         return verifier
@@ -112,21 +106,28 @@ class Verifier:
     def verify(self, text: str, signature: bytes) -> None:
         """Check one signature over the text of a note.
 
+        Args:
+            text: Ends in a newline. Cosigners with ML-DSA sign checkpoints only.
+            signature: What follows the key id, with its timestamp if it has one.
+
         Raises:
             NoteError: The signature is not one of this key over `text`.
         """
         try:
-            _VERIFICATIONS[self.signature_type](self.key, text.encode(), signature)
+            verify_signature(self.signature_type, self.name, self.key, text, signature)
         except SignatureError as error:
             raise NoteError(f"The signature of {self.name} is wrong.") from error
 
 
-def _verify_ed25519(key: bytes, text: bytes, signature: bytes) -> None:
-    PublicKey(key).verify(text, signature)
+class NoteSigner(Protocol):
+    """Whoever can sign the text of a note."""
 
+    @property
+    def verifier(self) -> Verifier:
+        """The key that its signatures are checked with."""
 
-_VERIFICATIONS = {SignatureType.ED25519: _verify_ed25519}
-"""What checks a signature of each type, given key, text and signature."""
+    def sign(self, text: str) -> NoteSignature:
+        """Sign the text of a note."""
 
 
 class Signer:
@@ -142,7 +143,7 @@ class Signer:
         return NoteSignature(self.verifier.name, self.verifier.key_id, signature)
 
 
-def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
+def sign_note(text: str, signers: Sequence[NoteSigner]) -> bytes:
     """Sign a text with one or more keys, each on its own line.
 
     Args:
@@ -155,6 +156,34 @@ def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
     assert signers
     _check_text(text)
     return f"{text}\n{''.join(signer.sign(text).line for signer in signers)}".encode()
+
+
+def extend_note(data: bytes, signatures: Sequence[NoteSignature]) -> bytes:
+    """Append signature lines to a note; keys that are there already are passed over.
+
+    Args:
+        data: A signed note. Nothing in it is checked again.
+        signatures: Over the text of this note, checked.
+
+    Raises:
+        NoteError: The note is malformed, or would be larger than a note may be.
+    """
+    _, lines = _split_note(data)
+    present = [parse_signature(line) for line in lines]
+    keys = {(item.name, item.key_id) for item in present}
+    added = [item for item in signatures if (item.name, item.key_id) not in keys]
+    extended = data + "".join(item.line for item in added).encode()
+    _split_note(extended)
+    return extended
+
+
+def read_text(data: bytes) -> str:
+    """Return the text of a note. Nothing is checked: its signatures may be anything.
+
+    Raises:
+        NoteError: It is not in the form of a note.
+    """
+    return _split_note(data)[0]
 
 
 def open_note(data: bytes, verifiers: Sequence[Verifier]) -> Note:
@@ -174,7 +203,7 @@ def open_note(data: bytes, verifiers: Sequence[Verifier]) -> Note:
     text, lines = _split_note(data)
     checked: dict[tuple[str, bytes], NoteSignature] = {}
     for line in lines:
-        signature = _parse_signature(line)
+        signature = parse_signature(line)
         signed_by = (signature.name, signature.key_id)
         verifier = known.get(signed_by)
         if verifier is None:
@@ -206,7 +235,12 @@ def _split_note(data: bytes) -> tuple[str, list[str]]:
     return text + "\n", lines
 
 
-def _parse_signature(line: str) -> NoteSignature:
+def parse_signature(line: str) -> NoteSignature:
+    """Parse one signature line, without its newline; nothing is checked.
+
+    Raises:
+        NoteError: Not in the form of one.
+    """
     name, space, payload_text = line.removeprefix(_SIGNATURE_PREFIX).partition(" ")
     if not line.startswith(_SIGNATURE_PREFIX) or not space:
         raise NoteError("A signature line is a dash, a name and a signature.")

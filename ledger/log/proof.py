@@ -1,7 +1,8 @@
 """Offline proofs that an entry is in the log: the `.tlog-proof` file.
 
-It holds all that a reader needs beside the entry itself and the log's key: the
-place of the entry, its path, and the signed checkpoint that the path leads to.
+It holds all that a reader needs beside the entry itself and the log's keys: the
+place of the entry, its path, and the signed checkpoint that the path leads to, with
+the cosignatures that it had by then.
 
 Source: C2SP tlog-proof.
 """
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from ledger.encoding import decode_base64, encode_base64
 from ledger.errors import EncodingError, NoteError, ProofError
 from ledger.limits import NOTE_BYTES_MAX, PROOF_HASHES_MAX
-from ledger.log.checkpoint import Checkpoint, open_checkpoint, parse_decimal
+from ledger.log.checkpoint import parse_decimal
+from ledger.log.log_keys import LogKeys
 from ledger.log.merkle import HASH_BYTES, leaf_hash, verify_inclusion
 from ledger.log.note import Verifier
+from ledger.log.witness_policy import NO_WITNESSES, WitnessedCheckpoint, WitnessPolicy
 
 EXTRA_BYTES_MAX = 65_535
 """As much as one entry of the log, which is what one may want to send along."""
@@ -79,27 +82,34 @@ def parse_proof(data: bytes) -> TlogProof:
     return TlogProof(index, path, checkpoint_note, extra)
 
 
-def verify_proof(proof: TlogProof, entry: bytes, verifier: Verifier) -> Checkpoint:
-    """Check that a log has signed a tree which holds this entry.
+def verify_proof(
+    proof: TlogProof,
+    entry: bytes,
+    keys: LogKeys | Verifier,
+    policy: WitnessPolicy = NO_WITNESSES,
+) -> WitnessedCheckpoint:
+    """Check that a log has signed, and witnesses cosigned, a tree with this entry.
 
     Args:
         proof: From `parse_proof`.
         entry: The exact bytes of the entry.
-        verifier: The log's key.
+        keys: Of the log. Each must have signed.
+        policy: Whose cosignatures count, and how many are asked for.
 
     Returns:
-        The log's checkpoint that the proof leads to.
+        The log's checkpoint that the proof leads to, and who cosigned it.
 
     Raises:
         NoteError: The checkpoint is malformed or this log did not sign it.
+        QuorumError: Too few of the policy's witnesses cosigned it.
         ProofError: The path does not lead from the entry to the checkpoint.
     """
-    checkpoint = open_checkpoint(proof.checkpoint_note, verifier)
+    opened = policy.verify(proof.checkpoint_note, keys)
     verify_inclusion(
         leaf_hash(entry),
         index=proof.index,
-        tree_size=checkpoint.size,
+        tree_size=opened.checkpoint.size,
         path=proof.path,
-        root=checkpoint.root,
+        root=opened.checkpoint.root,
     )
-    return checkpoint
+    return opened

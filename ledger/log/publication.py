@@ -17,13 +17,18 @@ from pathlib import Path
 from ledger.log.merkle import Frontier, leaf_hash
 from ledger.log.tiles import (
     CHECKPOINT_PATH,
+    KEY_CHANGE_PATH,
     LEVEL_MAX,
     TILE_WIDTH,
+    WITNESSED_PATH,
     FolderTiles,
     TilePath,
     encode_bundle,
     parse_tile,
 )
+
+KEYS_PATH = "log.vkey"
+"""The verifier keys. Readers pin them; a market serves them from its key files."""
 
 
 class Publication:
@@ -31,6 +36,8 @@ class Publication:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.files_written = 0
+        """How many files were written by this object."""
         self._unsynced: set[Path] = set()
         self._outdated: list[Path] = []
 
@@ -71,17 +78,64 @@ class Publication:
                 self._write(TilePath(level, index, width), b"".join(hashes))
         self._settle()
 
+    def write_partial_tiles(self, size: int) -> None:
+        """Write those partial tiles of a tree that are not there under their own name.
+
+        A host of plain files does not cut a wider tile down for a reader who wants
+        the tile of a checkpoint that is not the newest.
+
+        Args:
+            size: Of the tree, all of whose tiles are there, at least as wide.
+
+        Raises:
+            TileError: One of them is missing.
+        """
+        tiles = FolderTiles(self.folder)
+        for level in (None, *range(LEVEL_MAX + 1)):
+            index, width = divmod(size >> 8 * (level or 0), TILE_WIDTH)
+            path = TilePath(level, index, width)
+            if width and not (self.folder / str(path)).exists():
+                self._write(path, tiles.read(str(path)))
+        self._settle()
+
+    def write_keys(self, text: str) -> None:
+        """Keep the log's verifier keys, one a line, for who serves the folder."""
+        if self._read(KEYS_PATH) != text.encode():
+            self._write_file(self.folder / KEYS_PATH, text.encode())
+            self._settle()
+
     def read_checkpoint(self) -> bytes | None:
         """Return the checkpoint that the folder has now, if any."""
-        try:
-            return (self.folder / CHECKPOINT_PATH).read_bytes()
-        except FileNotFoundError:
-            return None
+        return self._read(CHECKPOINT_PATH)
+
+    def read_witnessed(self) -> bytes | None:
+        """Return the newest checkpoint that enough witnesses cosigned, if any."""
+        return self._read(WITNESSED_PATH)
+
+    def write_witnessed(self, note: bytes) -> None:
+        """Replace the newest checkpoint that enough witnesses cosigned."""
+        self._write_file(self.folder / WITNESSED_PATH, note)
+        self._settle()
+
+    def read_key_change(self, generation: int) -> bytes | None:
+        """Return the proof of the change to a set of keys, if there is one."""
+        return self._read(KEY_CHANGE_PATH.format(generation))
+
+    def write_key_change(self, generation: int, proof: bytes) -> None:
+        """Keep the proof of the change to a set of keys, counted from 2."""
+        self._write_file(self.folder / KEY_CHANGE_PATH.format(generation), proof)
+        self._settle()
 
     def write_checkpoint(self, note: bytes) -> None:
         """Replace the checkpoint. All tiles that it needs are in the folder."""
         self._write_file(self.folder / CHECKPOINT_PATH, note)
         self._settle()
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self.folder / path).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def _read_edge(self, first: int) -> dict[int, list[bytes]]:
         """Read, for each level above 0, the hashes of its last, unfinished tile."""
@@ -124,6 +178,7 @@ class Publication:
             os.fsync(file.fileno())
         unfinished.replace(path)
         self._unsynced.add(path.parent)
+        self.files_written += 1
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():

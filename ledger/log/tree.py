@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ledger.errors import ProofError
-from ledger.log.merkle import TREE_SIZE_MAX, join_peaks, node_hash
-from ledger.log.tiles import TILE_WIDTH, TilePath, TileSource, parse_bundle, parse_tile
+from ledger.log.merkle import (
+    HASH_BYTES,
+    TREE_SIZE_MAX,
+    Frontier,
+    hash_pairs,
+    join_peaks,
+)
+from ledger.log.tiles import TILE_WIDTH, TilePath, TileSource, check_tile, parse_bundle
 
-TILES_CACHED_MAX = 128
-"""About 5 MB of hashes; all tiles above level 0 of a log of 8 million entries."""
+TILES_CACHED_MAX = 1024
+"""About 17 MB of hashes: all tiles of a log of 260,000 entries."""
 
 
 class TileTree:
@@ -43,6 +49,10 @@ class TileTree:
                 methods that read tiles.
         """
         return join_peaks(self._peaks(0, self.size))
+
+    def frontier(self) -> Frontier:
+        """Return the right edge that the tiles lead to, for more to be appended."""
+        return Frontier(self.size, self._peaks(0, self.size))
 
     def inclusion_path(self, index: int) -> tuple[bytes, ...]:
         """Return the path that proves the entry at `index`, its sibling first.
@@ -136,16 +146,17 @@ class TileTree:
         """Root of the perfect sub-tree over 2**height entries at a position."""
         level, row = divmod(height, 8)
         tile, offset = divmod(position, TILE_WIDTH >> row)
-        return self._rows(level, tile)[row][offset]
+        start = offset * HASH_BYTES
+        return self._rows(level, tile)[row][start : start + HASH_BYTES]
 
-    def _read_rows(self, level: int, index: int) -> list[list[bytes]]:
-        """Hashes of a tile, and above them those that the tile implies."""
+    def _read_rows(self, level: int, index: int) -> list[bytes]:
+        """Hashes of a tile side by side, and above them those that it implies."""
         width = min(TILE_WIDTH, (self.size >> 8 * level) - index * TILE_WIDTH)
-        data = self._source.read(str(TilePath(level, index, width)))
-        row = parse_tile(data, width=width)
+        row = self._source.read(str(TilePath(level, index, width)))
+        check_tile(row, width=width)
         rows = [row]
-        while len(row) > 1:
-            row = [node_hash(*row[at : at + 2]) for at in range(0, len(row) - 1, 2)]
+        while len(row) > HASH_BYTES:
+            row = hash_pairs(row)
             rows.append(row)
         return rows
 

@@ -86,8 +86,10 @@ class Statement:
     @cached_property
     def entry(self) -> bytes:
         """The bytes that go into the log."""
-        signatures: list[Json] = [item.to_json() for item in self.signatures]
-        return canonical_json({**self._core(), "signatures": signatures})
+        signatures = canonical_json([item.to_json() for item in self.signatures])
+        # Of the names, only `version` comes after `signatures`.
+        core = self.signed_bytes.removeprefix(SIGNING_LABEL).removesuffix(_VERSION_END)
+        return core + b',"signatures":' + signatures + _VERSION_END
 
     @cached_property
     def digest(self) -> str:
@@ -111,7 +113,9 @@ class Statement:
         merged.sort(
             key=lambda item: order.index(item.role) if item.role in order else 0
         )
-        return replace(self, signatures=tuple(merged))
+        signed = replace(self, signatures=tuple(merged))
+        vars(signed)["signed_bytes"] = self.signed_bytes
+        return signed
 
     def key_of(self, role: str) -> PublicKey | None:
         """The key that signed in a role, or None."""

@@ -19,9 +19,10 @@ from market.billing.service import (
 )
 from market.context import Market
 from market.identity.service import require_account
+from market.json_route import JsonRoute
 from market.writer import Command
 
-router = APIRouter(prefix="/billing/v0.1", tags=["billing"])
+router = APIRouter(prefix="/billing/v0.1", tags=["billing"], route_class=JsonRoute)
 
 
 @router.post("/top-ups", operation_id="createTopUp")
@@ -45,7 +46,7 @@ async def get_balance(caller: SignedCaller, market: Market) -> Json:
 
     def read(session: Session) -> Json:
         require_account(session, caller.account_id)
-        books = Books(session, now_ms=market.clock.now_ms())
+        books = Books(session, now_ms=market.clock.now_ms(), locking=False)
         return {
             **balance(books, caller.account_id),
             "openJobs": open_jobs(session, caller.account_id),
@@ -72,10 +73,9 @@ async def get_disclosures(
     market: Market,
     after: Annotated[int, Query(ge=-1, le=2**52)] = -1,
 ) -> Json:
-    """Openings of the statements in which the caller takes part, by log index."""
+    """The statements in which the caller takes part, opened, by log index."""
 
     def read(session: Session) -> Json:
-        items = disclosures(session, caller.account_id, after=after)
-        return {"disclosures": list(items)}
+        return {"disclosures": disclosures(session, caller.account_id, after=after)}
 
     return await market.read(read)

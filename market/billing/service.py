@@ -1,21 +1,26 @@
 """Top-ups, balances, invoices, earnings, and disclosures, as a party sees them."""
 
 import json
+import secrets
+from contextlib import closing
 
 from sqlmodel import Session, col, func, select
 
 from ledger.books.books import Books
+from ledger.commitments.pedersen import RECORD_KEY_BYTES
 from ledger.document import Document, Identifier, Microcredits
 from ledger.encoding import Json
 from ledger.limits import AMOUNT_MICROCREDITS_MAX
+from ledger.log.models import LogEntry
 from ledger.statements.book_accounts import wallet_of
-from ledger.statements.disclosure import conceal
+from ledger.statements.disclosure import conceal_numbers
 from ledger.statements.kinds import TopUpStatement
 from ledger.statements.statement import make_statement
 from market.broker import Broker
 from market.errors import InvalidError, StateError
 from market.identity.service import require_account
 from market.jobs.models import FINAL_STATES, Job, JobCharge, JobEarning
+from market.jobs.payloads import ANSWER_BYTES_MAX
 from market.models import StatementParty, StatementRecord
 from market.transaction import Transaction
 
@@ -29,6 +34,7 @@ ROWS_READ_AT_ONCE = 1000
 INVOICE_LINES_MAX = 10_000
 """Lines of one answer; the sums cover all charges."""
 DISCLOSURES_PER_PAGE_MAX = 1000
+DISCLOSURES_READ_AT_ONCE = 100
 
 
 class TopUp(Document):
@@ -70,7 +76,8 @@ def top_up(
         credit=body.credit,
         amount_microcredits=amount,
     )
-    openings = conceal({"amount": amount})
+    record_key = secrets.token_bytes(RECORD_KEY_BYTES)
+    openings = conceal_numbers({"amount": amount}, record_key, body.transfer_id)
     statement = make_statement(body, openings).signed_by("market", broker.key)
     transaction.record(
         statement, parties=[account_id, broker.market], openings=openings
@@ -135,7 +142,8 @@ def earnings(session: Session, account_id: str) -> dict[str, Json]:
         .group_by(col(JobEarning.node))
         .order_by(col(JobEarning.node))
     )
-    sums = {node: (jobs, amount) for node, jobs, amount in session.exec(query)}
+    # A sum of big integers is a decimal number on PostgreSQL.
+    sums = {node: (jobs, int(amount)) for node, jobs, amount in session.exec(query)}
     _, royalties = sums.pop(None, (0, 0))
     by_node: dict[str, Json] = {
         str(node): {"jobs": jobs, "earnedMicrocredits": amount}
@@ -148,8 +156,8 @@ def earnings(session: Session, account_id: str) -> dict[str, Json]:
     }
 
 
-def disclosures(session: Session, party: str, *, after: int) -> list[dict[str, Json]]:
-    """Openings of the statements that a party takes part in, in log order.
+def disclosures(session: Session, party: str, *, after: int) -> list[Json]:
+    """The statements that a party takes part in, opened, in log order.
 
     Args:
         session: For reading.
@@ -157,24 +165,40 @@ def disclosures(session: Session, party: str, *, after: int) -> list[dict[str, J
         after: Only statements with a higher index; -1 for all.
 
     Returns:
-        At most 1,000 items with index, digest, kind, and openings.
+        At most 1,000 items with index, digest, kind, statement, and openings. Those
+        beyond `ANSWER_BYTES_MAX` are left for the next call.
     """
     query = (
-        select(StatementRecord)
+        select(StatementRecord, LogEntry.data, StatementParty.fields)
         .join(StatementParty, col(StatementParty.index) == col(StatementRecord.index))
+        .join(LogEntry, col(LogEntry.index) == col(StatementRecord.index))
         .where(StatementParty.party == party, col(StatementRecord.index) > after)
         .order_by(col(StatementRecord.index))
         .limit(DISCLOSURES_PER_PAGE_MAX)
+        .execution_options(yield_per=DISCLOSURES_READ_AT_ONCE)
     )
-    return [
-        {
-            "index": record.index,
-            "digest": record.digest,
-            "kind": record.kind,
-            "openings": json.loads(record.openings),
-        }
-        for record in session.exec(query)
-    ]
+    items: list[Json] = []
+    size_bytes = 0
+    # Closed, as it may be left before its end.
+    with closing(session.exec(query)) as rows:
+        for record, entry, fields in rows:
+            size_bytes += len(entry) + len(record.openings)
+            if items and size_bytes > ANSWER_BYTES_MAX:
+                break
+            items.append(_disclosure(record, entry, fields))
+    return items
+
+
+def _disclosure(
+    record: StatementRecord, entry: bytes, fields: str | None
+) -> dict[str, Json]:
+    return {
+        "index": record.index,
+        "digest": record.digest,
+        "kind": record.kind,
+        "statement": json.loads(entry),
+        "openings": _shown(record.openings, fields),
+    }
 
 
 def open_jobs(session: Session, account_id: str) -> int:
@@ -200,3 +224,10 @@ def _line(charge: JobCharge) -> dict[str, Json]:
 def _add(sums: dict[str, int], amounts: dict[str, int]) -> None:
     for name, amount in amounts.items():
         sums[name] = sums.get(name, 0) + amount
+
+
+def _shown(openings: str, fields: str | None) -> dict[str, Json]:
+    everything: dict[str, Json] = json.loads(openings)
+    if fields is None:
+        return everything
+    return {name: everything[name] for name in fields.split()}

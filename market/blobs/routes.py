@@ -4,16 +4,16 @@ from fastapi import APIRouter
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
-from ledger.encoding import Json
+from ledger.encoding import Json, sha256_text
 from market.auth import Uploader
-from market.blob_store import payload_digest
 from market.blobs.uploads import record_upload, require_room
 from market.context import Market
 from market.errors import InvalidError
+from market.json_route import JsonRoute
 from market.transaction import Transaction
 from market.writer import Command
 
-router = APIRouter(prefix="/blobs/v0.1", tags=["blobs"])
+router = APIRouter(prefix="/blobs/v0.1", tags=["blobs"], route_class=JsonRoute)
 
 
 @router.put("/blobs", operation_id="putBlob")
@@ -21,7 +21,7 @@ async def put_blob(caller: Uploader, market: Market) -> Json:
     """Upload up to 64 MiB; the answer names them by SHA-256."""
     if not caller.body:
         raise InvalidError("An empty blob is no blob.")
-    digest = await run_in_threadpool(payload_digest, caller.body)
+    digest = await run_in_threadpool(sha256_text, caller.body)
     size_bytes = len(caller.body)
 
     def check(session: Session) -> None:
@@ -29,6 +29,7 @@ async def put_blob(caller: Uploader, market: Market) -> Json:
             session, market.broker, caller.key, digest=digest, size_bytes=size_bytes
         )
 
+    await market.peers.learn(caller.node_id)
     await market.read(check)
     await run_in_threadpool(market.broker.blobs.put, caller.body)
 

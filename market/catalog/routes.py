@@ -17,10 +17,11 @@ from market.catalog.workloads import (
 )
 from market.context import Market
 from market.errors import InvalidError, NotFoundError
+from market.json_route import JsonRoute
 from market.pagination import PER_PAGE_MAX, Page, PerPage, pagination_json
 from market.writer import Command
 
-router = APIRouter(prefix="/catalog/v0.1", tags=["catalog"])
+router = APIRouter(prefix="/catalog/v0.1", tags=["catalog"], route_class=JsonRoute)
 
 
 class OfferPublication(Document):

@@ -9,9 +9,10 @@ from market.auth import SignedCaller
 from market.context import Market
 from market.errors import InvalidError
 from market.identity.service import register_account
+from market.json_route import JsonRoute
 from market.writer import Command
 
-router = APIRouter(prefix="/accounts/v0.1", tags=["accounts"])
+router = APIRouter(prefix="/accounts/v0.1", tags=["accounts"], route_class=JsonRoute)
 
 
 class Registration(Document):

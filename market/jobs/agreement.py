@@ -2,17 +2,19 @@
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from ledger.charging.tariff import RatingGroup, Tariff, rate
+from ledger.charging.tariff import Quantities, RatingGroup, Tariff, TariffLine, rate
+from ledger.encoding import sha256_text
 from ledger.errors import TariffError
+from ledger.identifiers import derived_identifier
 from ledger.metering.usage import Usage
 from ledger.statements.book_accounts import wallet_of
 from ledger.statements.disclosure import conceal
 from ledger.statements.kinds import AgreementStatement, OfferStatement
 from ledger.statements.order_terms import OrderTerms
-from ledger.statements.statement import entry_digest, make_statement
-from market.broker import Broker, role_lines
+from ledger.statements.statement import make_statement
+from market.broker import LINES_KEPT_MAX, Broker, role_lines
 from market.catalog.models import Workload
 from market.catalog.workloads import circuit_operations
 from market.jobs.models import Job, JobState
@@ -42,6 +44,7 @@ class Placement:
         )
         return cls(job, terms, workload)
 
+    @cached_property
     def usage_max(self) -> Usage:
         """The most that the order's limits allow."""
         limits = self.terms.limits
@@ -57,14 +60,19 @@ class Placement:
             royalty_runs=1 if self.workload is not None else 0,
         )
 
+    @cached_property
+    def quantities_max(self) -> Quantities:
+        """The same in charged units."""
+        return self.usage_max.quantities()
+
     def tariff(self, broker: Broker, offer: OfferStatement) -> Tariff:
         """All prices under one offer: the provider's, the market's, the owner's."""
-        lines = role_lines("provider", offer.provider, dict(offer.prices))
-        lines += broker.tariff().lines
+        lines = role_lines("provider", offer.provider, offer.prices)
+        lines += broker.tariff_lines
         if self.workload is not None:
             royalty = {RatingGroup.ROYALTY: self.workload.royalty_microcredits}
             lines += role_lines("owner", self.workload.owner, royalty)
-        return Tariff(lines=lines)
+        return _join_lines(lines)
 
     def hold_microcredits(self, tariff: Tariff) -> int | None:
         """What the limits could cost; at least one, so that there is a hold.
@@ -73,10 +81,15 @@ class Placement:
             Micro-credits, or None if it is more than the books can hold.
         """
         try:
-            rating = rate(tariff, self.usage_max().quantities())
+            rating = rate(tariff, self.quantities_max)
         except TariffError:
             return None
         return max(rating.total_microcredits, 1)
+
+
+@lru_cache(maxsize=LINES_KEPT_MAX)
+def _join_lines(lines: tuple[TariffLine, ...]) -> Tariff:
+    return Tariff(lines=lines)
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +127,7 @@ def decide_placement(
         consumer=placement.job.consumer,
         terms=placement.terms,
         runner=broker.runner,
-        homomorphic_operations=placement.usage_max().homomorphic_operations,
+        homomorphic_operations=placement.usage_max.homomorphic_operations,
         excluded_nodes=frozenset(json.loads(placement.job.excluded_nodes)),
         now_ms=now_ms,
     )
@@ -133,6 +146,11 @@ def decide_placement(
     return decide(request, candidates)
 
 
+def hold_of(job_id: str, attempt: int) -> str:
+    """The id of the transfer that holds an attempt's money, known before it is made."""
+    return derived_identifier("hold", job_id, attempt)
+
+
 def _agree(
     transaction: Transaction,
     broker: Broker,
@@ -141,13 +159,12 @@ def _agree(
     chosen: Candidate,
 ) -> None:
     job, offer = placement.job, chosen.offer
-    hold_id = transaction.books.new_transfer_id("hold")
+    hold_id = hold_of(job.job_id, job.attempt + 1)
     hold_microcredits = chosen.hold_microcredits
     assert hold_microcredits is not None, "the price rule refuses it"
-    wallet = wallet_of(job.consumer)
     transaction.books.hold(
         hold_id,
-        debit=wallet,
+        debit=wallet_of(job.consumer),
         credit=broker.clearing,
         amount_microcredits=hold_microcredits,
     )
@@ -155,15 +172,16 @@ def _agree(
     body = AgreementStatement(
         job_id=job.job_id,
         market=broker.market,
-        consumer=job.consumer,
+        consumer=job.pseudonym,
         provider=offer.provider,
         node=offer.node,
-        order=entry_digest(job.order_entry),
+        order=sha256_text(job.order_entry),
         offer=chosen.digest,
         attempt=job.attempt + 1,
         tariff=placement.tariff(broker, offer),
         hold_transfer=hold_id,
-        debit=wallet,
+        # The public name of the same wallet.
+        debit=wallet_of(job.pseudonym),
         credit=broker.clearing,
         agreed_at_ms=transaction.now_ms,
         acceptance_timeout_ms=broker.terms.acceptance_timeout_ms,
@@ -184,4 +202,4 @@ def _agree(
         lambda: broker.fleet.take(offer.node),
         undo=lambda: broker.fleet.give_back(offer.node),
     )
-    transaction.after_commit(lambda: broker.changes.announce([offer.node]))
+    transaction.announce(offer.node)

@@ -10,17 +10,23 @@ from functools import lru_cache
 from sqlmodel import Session, col, select
 
 from ledger.charging.tariff import RatingGroup, rate
-from ledger.encoding import Json, canonical_json, encode_base64
+from ledger.encoding import Json, canonical_json, encode_base64, sha256_text
 from ledger.errors import LedgerError
 from ledger.metering.usage import parse_quantities
-from ledger.statements.disclosure import Openings, parse_openings, verify_openings
+from ledger.statements.disclosure import (
+    Openings,
+    opened_values,
+    parse_openings,
+    verify_blindings,
+    verify_openings,
+)
 from ledger.statements.kinds import AgreementStatement, SliceStatement
 from ledger.statements.statement import (
     Statement,
-    entry_digest,
     parse_statement,
     verify_signatures,
 )
+from ledger.writing.models import CommandRecord
 from market.broker import Broker
 from market.errors import InvalidError, LeaseLostError, NotFoundError, StateError
 from market.jobs.agreement import Placement
@@ -32,7 +38,6 @@ from market.jobs.payloads import (
     payload_json,
 )
 from market.jobs.schemas import EvidenceReport, Heartbeat, LeaseQuery, SliceReport
-from market.models import CommandRecord
 from market.refusals import refusal_of
 from market.transaction import Transaction, openings_text
 from market.writer import Command
@@ -130,8 +135,7 @@ def keep_evidence(
     )
     job.state = JobState.ATTESTED
     job.lease_expires_ms = transaction.now_ms + broker.terms.lease_ms
-    consumer = job.consumer
-    transaction.after_commit(lambda: broker.changes.announce([consumer]))
+    transaction.announce(job.consumer)
     return {"jobId": job_id, "state": job.state}
 
 
@@ -145,7 +149,12 @@ def slice_command(broker: Broker, node: str, report: SliceReport) -> Command:
         statement = parse_statement(canonical_json(report.slice))
         verify_signatures(statement)
         openings = parse_openings(report.openings)
-        verify_openings(statement.private, openings, required=statement.private)
+        verify_openings(
+            statement.private,
+            statement.commitments,
+            openings,
+            required=[*statement.private, *statement.commitments],
+        )
     except LedgerError as error:
         raise refusal_of(error) from error
 
@@ -179,6 +188,7 @@ def _report(
         LeaseLostError: The node does not hold this attempt; nothing is charged.
         StateError: The node has not got the input yet.
         InvalidError: The slice does not belong to the agreement, or exceeds it.
+        DisclosureError: Its blindings are not those of the job's record key.
         TariffError: The quantities cannot be rated.
     """
     job = _held(transaction, node, report.job_id, report.attempt)
@@ -187,21 +197,13 @@ def _report(
     # Else an enclave could be paid by the timeout rule for what it never computed.
     if job.state is not (JobState.SEALED if is_sealed else JobState.LEASED):
         raise StateError("This attempt has no input yet that a result could be of.")
-    assert job.agreement_entry is not None
-    body = statement.body
-    if not isinstance(body, SliceStatement) or (
-        body.job_id,
-        body.agreement,
-        body.node,
-        body.consumer,
-    ) != (job.job_id, entry_digest(job.agreement_entry), node, job.consumer):
-        raise InvalidError("The slice does not belong to this agreement.")
-    if statement.key_of("consumer") is not None:
-        raise InvalidError("The consumer signs after the node.")
+    body = _slice_of(job, node, statement)
     if abs(body.finished_at_ms - transaction.now_ms) > CLOCK_SKEW_MS_MAX:
         raise InvalidError("The node's clock is more than two minutes off.")
-    values = {name: opening.value for name, opening in openings.items()}
+    values = opened_values(openings)
     _check_values(placement, values)
+    # Else nobody could open the slice again from the job's record key.
+    verify_blindings(openings, job.record_key, body.agreement, body.sequence)
     name = "sealed_input" if is_sealed else "input"
     source = transaction.find(JobPayload, job.job_id, name)
     if source is None or source.digest != values["input_digest"]:
@@ -220,10 +222,26 @@ def _report(
     job.slice_openings = openings_text(openings)
     job.state = JobState.REPORTED
     job.updated_at_ms = transaction.now_ms
-    consumer = job.consumer
     transaction.after_commit(lambda: broker.fleet.give_back(node))
-    transaction.after_commit(lambda: broker.changes.announce([consumer]))
+    transaction.announce(job.consumer)
     return {"jobId": job.job_id, "state": job.state}
+
+
+def _slice_of(job: Job, node: str, statement: Statement) -> SliceStatement:
+    """The body of a slice, if it is the node's own word on the job's agreement."""
+    assert job.agreement_entry is not None
+    agreed = (job.job_id, sha256_text(job.agreement_entry), node, job.pseudonym)
+    body = statement.body
+    if not isinstance(body, SliceStatement) or agreed != (
+        body.job_id,
+        body.agreement,
+        body.node,
+        body.consumer,
+    ):
+        raise InvalidError("The slice does not belong to this agreement.")
+    if statement.key_of("consumer") is not None:
+        raise InvalidError("The consumer signs after the node.")
+    return body
 
 
 def sealed_input(session: Session, node: str, job_id: str, attempt: int) -> Json:
@@ -242,18 +260,21 @@ def sealed_input(session: Session, node: str, job_id: str, attempt: int) -> Json
 
 def _check_values(placement: Placement, values: dict[str, Json]) -> None:
     quantities = parse_quantities(values)
-    bounds = placement.usage_max().quantities()
-    for group, bound in bounds.items():
-        if quantities[group] > bound:
+    tariff = agreement_of(placement.job).tariff
+    if quantities.keys() != set(tariff.groups):
+        raise InvalidError("The slice has other quantities than the tariff rates.")
+    bounds = placement.quantities_max
+    for group, quantity in quantities.items():
+        if quantity > bounds[group]:
             raise InvalidError(f"The slice has more {group} than was agreed.")
     if values.get("outcome") not in {"succeeded", "failed"}:
         raise InvalidError("The outcome is succeeded or failed.")
     if values["outcome"] == "succeeded" and (
-        quantities[RatingGroup.ROYALTY] != bounds[RatingGroup.ROYALTY]
+        quantities.get(RatingGroup.ROYALTY, 0) != bounds[RatingGroup.ROYALTY]
     ):
         # Node and consumer could agree to forget the owner.
         raise InvalidError("A run that succeeded owes the owner's royalty.")
-    rate(agreement_of(placement.job).tariff, quantities)
+    rate(tariff, quantities)
 
 
 def agreement_of(job: Job) -> AgreementStatement:
@@ -293,8 +314,10 @@ def _lease_json(
     return {
         "jobId": job.job_id,
         "attempt": job.attempt,
-        "consumer": job.consumer,
-        "agreement": entry_digest(job.agreement_entry),
+        "consumer": job.pseudonym,
+        "recordKey": encode_base64(job.record_key),
+        "ratingGroups": list(agreement_of(job).tariff.groups),
+        "agreement": sha256_text(job.agreement_entry),
         "leaseExpiresAtMs": expires_ms,
         "protection": terms.data_policy.protection,
         "workload": terms.workload.to_json(),

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, Column, Enum, ForeignKey, Index, LargeBinary, String
 from sqlmodel import Field, SQLModel
 
 
@@ -38,6 +38,10 @@ ACTIVE_STATES = (
 FINAL_STATES = (JobState.REFUSED, JobState.CHARGED, JobState.RELEASED)
 
 
+_STATE: Any = Enum(JobState, native_enum=False, length=32)
+"""As text: a type of the database's own could not be given another state."""
+
+
 def _job_key() -> Any:  # noqa: ANN401 - as Field itself
     # Checked at the commit, so that rows may be inserted in any order.
     reference = ForeignKey("job.job_id", deferrable=True, initially="DEFERRED")
@@ -48,10 +52,16 @@ class Job(SQLModel, table=True):
     """One run of a workload, ordered by a consumer."""
 
     __tablename__: ClassVar[str] = "job"
+    # A node asks for its jobs that wait: few, of all that it ever had.
+    __table_args__ = (Index("ix_job_node_state", "node", "state"),)
 
     job_id: str = Field(primary_key=True)
     consumer: str = Field(foreign_key="account.account_id", index=True)
-    state: JobState = Field(index=True)
+    pseudonym: str
+    """Under which the consumer appears to everybody but the market."""
+    record_key: bytes = Field(sa_type=LargeBinary)
+    """Blinds the numbers of the job's records; consumer, market and node have it."""
+    state: JobState = Field(sa_type=_STATE, index=True)
     order_entry: bytes = Field(sa_type=LargeBinary)
     order_openings: str
     source: str | None = None
@@ -60,7 +70,7 @@ class Job(SQLModel, table=True):
     """Record of the last decision, as JSON."""
     attempt: int = 0
     """Counts agreements; the fencing token of the lease."""
-    node: str | None = Field(default=None, index=True)
+    node: str | None = None
     excluded_nodes: str = "[]"
     agreement_entry: bytes | None = Field(default=None, sa_type=LargeBinary)
     agreement_openings: str = "{}"

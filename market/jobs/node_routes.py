@@ -29,9 +29,12 @@ from market.jobs.schemas import (
     SliceBatch,
 )
 from market.jobs.sealing import sealed_key
+from market.json_route import JsonRoute
 from market.writer import Command
 
-router = APIRouter(prefix="/node-agent/v0.1", tags=["node-agent"])
+router = APIRouter(
+    prefix="/node-agent/v0.1", tags=["node-agent"], route_class=JsonRoute
+)
 
 
 @router.post("/leases", operation_id="createLeases")

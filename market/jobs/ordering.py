@@ -1,18 +1,23 @@
 """Step 3: a consumer's signed order comes in, is checked, and is placed at once."""
 
-from ledger.encoding import Json, canonical_json
+from dataclasses import dataclass
+
+from ledger.books.models import BookAccount, BookTransfer
+from ledger.commitments.pedersen import RECORD_KEY_BYTES
+from ledger.encoding import Json, canonical_json, decode_base64, sha256_text
 from ledger.errors import LedgerError
+from ledger.statements.book_accounts import wallet_of
 from ledger.statements.disclosure import Openings, parse_openings, verify_openings
 from ledger.statements.kinds import OrderStatement
 from ledger.statements.order_terms import OrderTerms
+from ledger.statements.pseudonyms import verify_authorisation
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
-from market.blob_store import payload_digest
 from market.broker import Broker
 from market.catalog.workloads import find_workload
 from market.errors import InvalidError, MarketError
 from market.identity.models import Account
 from market.identity.service import require_account
-from market.jobs.agreement import Placement, place
+from market.jobs.agreement import Placement, hold_of, place
 from market.jobs.models import Job, JobPayload, JobState
 from market.jobs.payloads import keep_payload
 from market.jobs.schemas import OrderItem
@@ -22,6 +27,18 @@ from market.writer import Command
 
 ORDER_AGE_MS_MAX = 300_000
 """An order older than this, or as far in the future, is not what somebody wants now."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """An order that was checked as far as that goes without the database."""
+
+    consumer: str
+    record_key: bytes
+    statement: Statement
+    openings: Openings
+    terms: OrderTerms
+    item: OrderItem
 
 
 def order_command(
@@ -40,29 +57,33 @@ def order_command(
         verify_signatures(statement)
         openings = parse_openings(item.openings)
         terms = OrderTerms.from_openings(openings)
-        verify_openings(statement.private, openings)
+        verify_openings(statement.private, statement.commitments, openings)
+        record_key = decode_base64(item.record_key, size=RECORD_KEY_BYTES)
     except LedgerError as error:
         raise refusal_of(error) from error
     body = statement.body
     if not isinstance(body, OrderStatement):
         raise InvalidError("An order statement is due here.")
-    if body.consumer != consumer:
-        raise InvalidError("The order is another consumer's.")
+    _check_account(terms, body, consumer)
     _check_content(terms, item)
+    order = _Order(consumer, record_key, statement, openings, terms, item)
 
     def apply(transaction: Transaction) -> Json:
-        return _order(transaction, broker, statement, openings, item)
+        return _order(transaction, broker, order)
 
     return body.job_id, Command(
         party=consumer,
         command_id=f"order/{body.job_id}",
         # Binds everything: the source by its digest, the input by its own.
-        payload=statement.digest,
+        payload=[statement.digest, item.record_key],
         apply=apply,
         reads=(
             (Account, (consumer,)),
             (Job, (body.job_id,)),
             (JobPayload, (body.job_id, "input")),
+            (BookAccount, (wallet_of(consumer),)),
+            (BookAccount, (broker.clearing,)),
+            (BookTransfer, (hold_of(body.job_id, 1),)),
         ),
     )
 
@@ -70,7 +91,7 @@ def order_command(
 def _check_content(terms: OrderTerms, item: OrderItem) -> None:
     workload, protection = terms.workload, terms.data_policy.protection
     if workload.kind == "python_source":
-        if item.source is None or payload_digest(item.source.encode()) != (
+        if item.source is None or sha256_text(item.source.encode()) != (
             workload.content
         ):
             raise InvalidError("The source is missing, or not the one ordered.")
@@ -90,34 +111,40 @@ def _check_content(terms: OrderTerms, item: OrderItem) -> None:
         raise InvalidError("A recipient belongs to enclave orders, and only to them.")
 
 
-def _order(
-    transaction: Transaction,
-    broker: Broker,
-    statement: Statement,
-    openings: Openings,
-    item: OrderItem,
-) -> Json:
+def _check_account(terms: OrderTerms, body: OrderStatement, consumer: str) -> None:
+    try:
+        verify_authorisation(terms.account, body.job_id, body.consumer)
+        is_own = terms.account.account_id == consumer
+    except LedgerError as error:
+        raise refusal_of(error) from error
+    if not is_own:
+        raise InvalidError("The order is another consumer's.")
+
+
+def _order(transaction: Transaction, broker: Broker, order: _Order) -> Json:
+    statement, item, terms = order.statement, order.item, order.terms
     body = statement.body
     assert isinstance(body, OrderStatement)
     session = transaction.session
-    require_account(session, body.consumer)
+    require_account(session, order.consumer)
     if abs(transaction.now_ms - body.ordered_at_ms) > ORDER_AGE_MS_MAX:
         raise InvalidError("The order's time is more than five minutes off.")
     if transaction.find(Job, body.job_id) is not None:
         raise InvalidError("This job id is taken.")
     job = Job(
         job_id=body.job_id,
-        consumer=body.consumer,
+        consumer=order.consumer,
+        pseudonym=body.consumer,
+        record_key=order.record_key,
         state=JobState.REFUSED,
         order_entry=statement.entry,
-        order_openings=openings_text(openings),
+        order_openings=openings_text(order.openings),
         source=item.source,
         decision="{}",
         created_at_ms=transaction.now_ms,
         updated_at_ms=transaction.now_ms,
     )
     transaction.add(job)
-    terms = OrderTerms.from_openings(openings)
     if item.input is not None:
         _keep_input(transaction, job, terms, item)
     if terms.workload.workload_id is not None:
@@ -128,7 +155,7 @@ def _order(
     # The order goes into the log only with the agreement that answers it.
     mark = transaction.savepoint()
     transaction.record(
-        statement, parties=[job.consumer, broker.market], openings=openings
+        statement, parties=[job.consumer, broker.market], openings=order.openings
     )
     if not place(transaction, broker, placement):
         transaction.rollback_to(mark)

@@ -2,8 +2,11 @@
 
 from sqlmodel import Session
 
-from ledger.encoding import Json, decode_base64, encode_base64
-from market.blob_store import INLINE_BYTES_MAX, BlobStore, payload_digest
+from ledger.encoding import Json, decode_base64, encode_base64, sha256_text
+from market.blob_store import (
+    INLINE_BYTES_MAX,
+    BlobStore,
+)
 from market.blobs.uploads import use_upload
 from market.errors import InvalidError
 from market.jobs.models import JobPayload
@@ -40,7 +43,7 @@ def keep_payload(
         data = decode_base64(payload.inline)
         if len(data) > INLINE_BYTES_MAX:
             raise InvalidError("Upload payloads over 64 KiB as blobs.")
-        row.data, row.size_bytes, row.digest = data, len(data), payload_digest(data)
+        row.data, row.size_bytes, row.digest = data, len(data), sha256_text(data)
     else:
         assert payload.blob is not None
         blob = use_upload(transaction.session, payload.blob, party=sender)

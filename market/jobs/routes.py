@@ -1,17 +1,20 @@
 """HTTP: jobs, as consumers order, follow, seal, accept and prove them."""
 
 import json
+from functools import partial
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, ValidationError
 from sqlmodel import Session
 
+from ledger.books.models import BookTransfer
 from ledger.document import Identifier
 from ledger.encoding import Json
 from ledger.errors import LogError
 from market.auth import SignedCaller
-from market.context import Market
-from market.errors import LimitError, MarketError, NotFoundError
+from market.context import Context, Market
+from market.errors import LimitError, MarketError, NotFoundError, QuorumShortError
+from market.jobs.agreement import hold_of
 from market.jobs.models import FINAL_STATES, Job
 from market.jobs.ordering import order_command, refused_item
 from market.jobs.payloads import find_payload, payload_bytes
@@ -32,14 +35,19 @@ from market.jobs.views import (
     outcomes,
     receipt_bytes,
 )
+from market.json_route import JsonRoute
 from market.log_site.publisher import LOG_CHANGED
 from market.pagination import Page, PerPage, pagination_json
 from market.writer import Command, Outcome
 
-router = APIRouter(prefix="/compute-jobs/v0.1", tags=["compute-jobs"])
+router = APIRouter(
+    prefix="/compute-jobs/v0.1", tags=["compute-jobs"], route_class=JsonRoute
+)
 
 RECEIPT_WAIT_S = 10.0
 """The log publishes several times a second; this long means that it is stuck."""
+COSIGNATURES_WAIT_S = 2.0
+"""Witnesses answer within a second; a receipt without them is a receipt as well."""
 
 
 class _Claim(BaseModel):
@@ -95,7 +103,10 @@ async def create_acceptances(caller: SignedCaller, market: Market) -> Json:
             apply=lambda transaction, item=item: settle(  # type: ignore[misc]
                 transaction, market.broker, caller.account_id, item
             ),
-            reads=((Job, (item.job_id,)),),
+            reads=(
+                (Job, (item.job_id,)),
+                (BookTransfer, (hold_of(item.job_id, item.attempt),)),
+            ),
         )
         for item in batch.acceptances
     ]
@@ -187,23 +198,40 @@ async def get_job_receipt(
     caller: SignedCaller,
     market: Market,
 ) -> Response:
-    """The job's receipt, as soon as its charge is under a checkpoint."""
+    """The job's receipt, as soon as its charge is under a checkpoint.
 
-    def read(session: Session) -> bytes | None:
+    With the cosignatures of witnesses, if they come soon; if this market asks for a
+    quorum, not without it.
+    """
+    witnesses = market.witnesses
+
+    def read(session: Session, *, is_witnessed: bool) -> bytes | None:
         job = find_job(session, caller.account_id, jobId)
+        prove = witnesses.prove_witnessed if is_witnessed else witnesses.prove
         try:
-            return receipt_bytes(session, market.log, job)
+            return receipt_bytes(session, prove, job)
         except LogError:
             return None
 
     with market.broker.changes.watch(LOG_CHANGED) as watch:
-        deadline_ms = market.clock.now_ms() + int(RECEIPT_WAIT_S * 1000)
-        while (receipt := await market.read(read)) is None:
-            left_s = (deadline_ms - market.clock.now_ms()) / 1000
-            if left_s <= 0:
-                raise LimitError("The receipt is not published yet; ask again soon.")
-            await watch.change(left_s)
-    return Response(receipt, media_type="text/plain; charset=utf-8")
+        started_ms = market.clock.now_ms()
+        while True:
+            waited_s = (market.clock.now_ms() - started_ms) / 1000
+            is_witnessed = witnesses.is_required or waited_s < COSIGNATURES_WAIT_S
+            receipt = await market.read(partial(read, is_witnessed=is_witnessed))
+            if receipt is not None:
+                return Response(receipt, media_type="text/plain; charset=utf-8")
+            if waited_s >= RECEIPT_WAIT_S:
+                raise _late(market)
+            await watch.change(COSIGNATURES_WAIT_S)
+
+
+def _late(market: Context) -> MarketError:
+    if market.witnesses.is_required:
+        return QuorumShortError(
+            "Too few witnesses have cosigned the charge by now; ask again later."
+        )
+    return LimitError("The receipt is not published yet; ask again soon.")
 
 
 def _item(job_id: str, outcome: Outcome) -> Json:

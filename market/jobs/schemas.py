@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ledger.document import Base64, Digest, Document, Identifier
+from ledger.document import Base64, Digest, Document, Identifier, RecordKeyText
 from ledger.encoding import Json
 from ledger.statements.statement import StatementSignature
 
@@ -35,6 +35,8 @@ class OrderItem(Document):
 
     order: dict[str, Json]
     openings: dict[str, Json]
+    record_key: RecordKeyText
+    """Blinds the numbers of this job's records; the node gets it too."""
     source: str | None = Field(default=None, max_length=SOURCE_CHARACTERS_MAX)
     input: Payload | None = None
 

@@ -37,8 +37,7 @@ def seal_input(
     )
     job.state = JobState.SEALED
     job.lease_expires_ms = transaction.now_ms + broker.terms.lease_ms
-    key = sealed_key(job_id)
-    transaction.after_commit(lambda: broker.changes.announce([key]))
+    transaction.announce(sealed_key(job_id))
     return {"jobId": job_id, "state": job.state, "digest": row.digest}
 
 

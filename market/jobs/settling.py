@@ -7,12 +7,12 @@ the job's state, so a job is paid once or not at all.
 from collections.abc import Mapping
 from typing import Literal
 
+from ledger.charging.committed import open_amounts
 from ledger.charging.tariff import Rating, RatingGroup, Tariff, rate
-from ledger.encoding import Json, canonical_json
-from ledger.identifiers import new_identifier
+from ledger.encoding import Json, canonical_json, sha256_text
 from ledger.metering.usage import parse_quantities
 from ledger.statements.book_accounts import wallet_of
-from ledger.statements.disclosure import conceal
+from ledger.statements.disclosure import opened_numbers, opened_values
 from ledger.statements.kinds import (
     AgreementStatement,
     ChargeStatement,
@@ -21,7 +21,6 @@ from ledger.statements.kinds import (
 )
 from ledger.statements.statement import (
     Statement,
-    entry_digest,
     make_statement,
     parse_statement,
     verify_signatures,
@@ -81,7 +80,7 @@ def charge(
     """Rate a slice and pay everybody; the rest of the hold is free again."""
     agreement = agreement_of(job)
     openings = load_openings(job.slice_openings)
-    values = {name: item.value for name, item in openings.items()}
+    values = opened_values(openings)
     quantities = parse_quantities(values)
     rating = rate(agreement.tariff, quantities)
     parties = [job.consumer, agreement.provider, agreement.node, broker.market]
@@ -92,44 +91,47 @@ def charge(
     body = ChargeStatement(
         job_id=job.job_id,
         market=broker.market,
-        agreement=entry_digest(job.agreement_entry),
+        agreement=sha256_text(job.agreement_entry),
         slice=slice_statement.digest,
         acceptance=acceptance,
         hold_transfer=agreement.hold_transfer,
-        postings=tuple(postings),
+        postings=postings,
         charged_at_ms=transaction.now_ms,
     )
-    amounts: dict[str, Json] = {
-        f"amount.{place}": amount for place, amount in enumerate(postings.values())
-    }
-    concealed = conceal({**amounts, "total": rating.total_microcredits})
-    statement = make_statement(body, concealed).signed_by("market", broker.key)
-    payees = [agreement.provider, *rating.by_payee_microcredits]
+    statement = make_statement(body).signed_by("market", broker.key)
     job.charge_index = transaction.record(
-        statement, parties=[*parties, *payees], openings=concealed
+        statement,
+        parties=parties,
+        openings=open_amounts(agreement.tariff, opened_numbers(openings)),
+        shown={
+            payee: [f"amount.{place}"]
+            for place, payee in enumerate(rating.by_payee_microcredits, start=1)
+            if payee not in parties
+        },
     )
     job.state = JobState.CHARGED
     job.updated_at_ms = transaction.now_ms
     by_group = _by_group(agreement.tariff, quantities)
-    _keep_charge(transaction, agreement, rating, by_group, str(values["outcome"]))
-    consumer = job.consumer
-    transaction.after_commit(lambda: broker.changes.announce([consumer]))
+    _keep_charge(
+        transaction, job.consumer, agreement, rating, by_group, str(values["outcome"])
+    )
+    transaction.announce(job.consumer)
 
 
 def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) -> None:
     """Give the held money back and end the job, or this attempt of it."""
     agreement = agreement_of(job)
     assert job.agreement_entry is not None
-    transaction.books.void(agreement.hold_transfer)
     body = ReleaseStatement(
         job_id=job.job_id,
         market=broker.market,
-        agreement=entry_digest(job.agreement_entry),
-        transfer_id=new_identifier("void"),
+        agreement=sha256_text(job.agreement_entry),
+        transfer_id=transaction.books.new_transfer_id("void"),
         hold_transfer=agreement.hold_transfer,
         reason=reason,
         released_at_ms=transaction.now_ms,
     )
+    transaction.books.void(agreement.hold_transfer, transfer_id=body.transfer_id)
     statement = make_statement(body).signed_by("market", broker.key)
     transaction.record(
         statement, parties=[job.consumer, agreement.provider, agreement.node]
@@ -137,21 +139,22 @@ def release(transaction: Transaction, broker: Broker, job: Job, *, reason: str) 
     job.state = JobState.RELEASED
     job.reason = reason
     job.updated_at_ms = transaction.now_ms
-    waiting = [job.consumer, sealed_key(job.job_id)]
-    transaction.after_commit(lambda: broker.changes.announce(waiting))
+    transaction.announce(job.consumer, sealed_key(job.job_id))
 
 
 def _keep_charge(
     transaction: Transaction,
+    consumer: str,
     agreement: AgreementStatement,
     rating: Rating,
     by_group: dict[str, Json],
     outcome: str,
 ) -> None:
     by_payee = rating.by_payee_microcredits
-    charge = JobCharge(
+    transaction.insert(
+        JobCharge,
         job_id=agreement.job_id,
-        consumer=agreement.consumer,
+        consumer=consumer,
         provider=agreement.provider,
         node=agreement.node,
         total_microcredits=rating.total_microcredits,
@@ -160,57 +163,66 @@ def _keep_charge(
         outcome=outcome,
         charged_at_ms=transaction.now_ms,
     )
-    earnings = [
-        JobEarning(
-            payee=payee,
-            job_id=agreement.job_id,
-            node=agreement.node if payee == agreement.provider else None,
-            amount_microcredits=amount,
-        )
-        for payee, amount in by_payee.items()
-    ]
-    transaction.session.add_all([charge, *earnings])
+    for payee, amount in by_payee.items():
+        if amount > 0:
+            transaction.insert(
+                JobEarning,
+                payee=payee,
+                job_id=agreement.job_id,
+                node=agreement.node if payee == agreement.provider else None,
+                amount_microcredits=amount,
+            )
 
 
 def _pay(
     transaction: Transaction, agreement: AgreementStatement, rating: Rating
-) -> dict[Posting, int]:
-    hold_id = agreement.hold_transfer
-    if rating.total_microcredits == 0:
-        transaction.books.void(hold_id)
-        return {}
-    first = Posting(
-        transfer_id=transaction.books.new_transfer_id("post"),
+) -> tuple[Posting, ...]:
+    """Move what is due; a posting of nothing stands in the statement alone."""
+    books, hold_id = transaction.books, agreement.hold_transfer
+    if not rating.by_payee_microcredits:
+        books.void(hold_id)
+        return ()
+    post = Posting(
+        transfer_id=books.new_transfer_id("post"),
         action="post",
         debit=agreement.debit,
         credit=agreement.credit,
     )
-    transaction.books.post(
-        first.transfer_id,
-        hold_id=hold_id,
-        amount_microcredits=rating.total_microcredits,
-    )
-    postings = {first: rating.total_microcredits}
-    for payee, amount in rating.by_payee_microcredits.items():
-        posting = Posting(
-            transfer_id=transaction.books.new_transfer_id("pay"),
-            action="transfer",
-            debit=agreement.credit,
-            credit=wallet_of(payee),
+    if rating.total_microcredits == 0:
+        books.void(hold_id)
+    else:
+        books.post(
+            post.transfer_id,
+            hold_id=hold_id,
+            amount_microcredits=rating.total_microcredits,
         )
+    shares = [
+        _share(transaction, agreement.credit, payee, amount)
+        for payee, amount in rating.by_payee_microcredits.items()
+    ]
+    return (post, *shares)
+
+
+def _share(transaction: Transaction, clearing: str, payee: str, amount: int) -> Posting:
+    posting = Posting(
+        transfer_id=transaction.books.new_transfer_id("pay"),
+        action="transfer",
+        debit=clearing,
+        credit=wallet_of(payee),
+    )
+    if amount > 0:
         transaction.books.transfer(
             posting.transfer_id,
             debit=posting.debit,
             credit=posting.credit,
             amount_microcredits=amount,
         )
-        postings[posting] = amount
-    return postings
+    return posting
 
 
 def _by_group(tariff: Tariff, quantities: Mapping[RatingGroup, int]) -> dict[str, Json]:
     amounts: dict[str, int] = {}
     for line in tariff.lines:
-        amount = line.price_microcredits * quantities[line.group]
+        amount = line.price_microcredits * quantities.get(line.group, 0)
         amounts[line.group] = amounts.get(line.group, 0) + amount
     return {group: amount for group, amount in amounts.items() if amount}

@@ -1,13 +1,14 @@
 """Jobs as their consumer sees them."""
 
 import json
+from collections.abc import Callable
 
 from sqlmodel import Session, col, func, select
 
 from ledger.audit.receipt import make_receipt
 from ledger.encoding import Json
-from ledger.log.log import Log
 from ledger.log.models import LogEntry
+from ledger.log.proof import TlogProof
 from ledger.statements.statement import parse_statement
 from market.errors import NotFoundError, StateError
 from market.jobs.models import FINAL_STATES, Job, JobPayload, JobState
@@ -118,12 +119,19 @@ def list_jobs(
     return [job_json(job) for job in jobs], total
 
 
-def receipt_bytes(session: Session, log: Log, job: Job) -> bytes:
+def receipt_bytes(
+    session: Session, prove: Callable[[int], TlogProof], job: Job
+) -> bytes:
     """The receipt of a paid job: a proof that its charge is in the log, and why.
+
+    Args:
+        session: Where the job is read.
+        prove: Proves an entry of the log.
+        job: The job.
 
     Raises:
         StateError: The job is not paid.
-        LogError: The charge is not published yet.
+        LogError: `prove` has no checkpoint for the charge yet.
     """
     if job.state is not JobState.CHARGED or job.charge_index is None:
         raise StateError("There is a receipt once the job is paid.")
@@ -131,7 +139,7 @@ def receipt_bytes(session: Session, log: Log, job: Job) -> bytes:
     assert charge_record is not None
     assert job.agreement_entry is not None
     assert job.slice_entry is not None
-    proof = log.prove(job.charge_index)
+    proof = prove(job.charge_index)
     charge_entry = session.get(LogEntry, job.charge_index)
     assert charge_entry is not None
     charge = parse_statement(charge_entry.data)

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ledger.encoding import Json, canonical_json
-from ledger.statements.statement import entry_digest
+from ledger.encoding import Json, canonical_json, sha256_text
 from market.placement.rules import Candidate, Refusal, Request, refusals
 
 PRICE_WEIGHT = {"price": 1.0, "balanced": 0.5, "time": 0.0}
@@ -63,7 +62,7 @@ class Decision:
 
     def digest(self) -> str:
         """SHA-256 of the record, which the agreement keeps."""
-        return entry_digest(self.record)
+        return sha256_text(self.record)
 
 
 def decide(request: Request, candidates: Sequence[Candidate]) -> Decision:

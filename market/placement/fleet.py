@@ -1,7 +1,8 @@
 """The live offers in memory: what placement looks at instead of the database.
 
 The database is the truth; this view is rebuilt from it at the start and follows it
-after each commit. Whether a node is alive is known here alone.
+after each commit. Whether a node is alive is known only here, and at the other
+processes of the market, if there are any.
 """
 
 from collections import Counter
@@ -16,6 +17,7 @@ class Fleet:
         self._offers: dict[str, tuple[OfferStatement, str]] = {}
         self._nodes: set[str] = set()
         self._seen_ms: dict[str, int] = {}
+        self._heard_ms: dict[str, int] = {}
         self._jobs: Counter[str] = Counter()
 
     def replace(
@@ -47,13 +49,27 @@ class Fleet:
         """All live offers with the digests of their statements."""
         return list(self._offers.values())
 
+    def know(self, node: str) -> None:
+        """A node was offered once, at another process."""
+        self._nodes.add(node)
+
     def knows(self, node: str) -> bool:
         """Whether a node was ever offered; what it holds it may finish."""
         return node in self._nodes
 
     def seen(self, node: str, now_ms: int) -> None:
         """A node has called."""
-        self._seen_ms[node] = now_ms
+        self._seen_ms[node] = self._heard_ms[node] = now_ms
+
+    def take_heard(self) -> dict[str, int]:
+        """Which nodes have called since this was last asked, and when."""
+        heard, self._heard_ms = self._heard_ms, {}
+        # Another thread may still be writing into the old one.
+        return dict(heard)
+
+    def told(self, node: str, seen_ms: int) -> None:
+        """Another process was called by a node."""
+        self._seen_ms[node] = max(seen_ms, self._seen_ms.get(node, 0))
 
     def greet(self, now_ms: int) -> None:
         """Take every node to be alive that has not been heard of: the market is new."""

@@ -47,10 +47,16 @@ SUMMARIES = {
     "keys": "Make and show keys.",
     "market": "Run a market.",
     "provider": "Earn with this machine.",
+    "witness": "Run a witness for logs.",
 }
 """What help says of a sub-command before its code is loaded."""
 
-EXTRAS = {"demo": "demo", "market": "market", "provider": "provider"}
+EXTRAS = {
+    "demo": "demo",
+    "market": "market",
+    "provider": "provider",
+    "witness": "witness",
+}
 """What must be installed for a sub-command, beside the base."""
 
 Expected = SdkError | LedgerError | EnclaveError

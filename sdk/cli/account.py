@@ -1,22 +1,20 @@
 """`sixfold account`: money in, money held, money spent, and what proves it."""
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ledger.console import (
-    ExitCode,
-    exit_with_error,
-    print_json,
-    print_line,
-    print_table,
-)
-from ledger.encoding import canonical_json
+from ledger.console import print_json, print_line, print_table
 from sdk.cli.consumer import JsonOption, KeyOption, MarketOption, open_market
+from sdk.cli.disclosing import (
+    AllOption,
+    JobsOption,
+    OutputOption,
+    RecordsOption,
+    TotalOption,
+    write_disclosure,
+)
 from sdk.credits import format_credits
-from sdk.errors import InputError
 from sdk.market import Fields
 
 app = typer.Typer(help="Top up, see the balance and the invoice.", no_args_is_help=True)
@@ -74,39 +72,32 @@ def invoice(
 
 
 @app.command()
-def disclosures(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", dir_okay=False, help="The openings file.")
-    ],
+def disclose(
+    output: OutputOption,
+    *,
+    job: JobsOption = None,
+    record: RecordsOption = None,
+    total: TotalOption = False,
+    everything: AllOption = False,
     market: MarketOption = None,
     key: KeyOption = None,
-    *,
     as_json: JsonOption = False,
 ) -> None:
-    """Save what opens the private fields of the account's statements, for an audit.
+    """Show somebody any one record, what was paid in all, or everything.
 
-    Whoever has the file sees what was used and paid. One JSON document a line.
+    The file is for `sixfold audit log --disclosure`, which checks it against the
+    public log. A total opens no charge, but names them all.
     """
-    count = 0
-    try:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file, open_market(market, key) as opened:
-            for item in opened.disclosures():
-                line = {"digest": item["digest"], "openings": item["openings"]}
-                file.write(canonical_json(line) + b"\n")
-                count += 1
-    except OSError as error:
-        exit_with_error(
-            f"{output} cannot be written: {error.strerror}.",
-            next_step="Choose another file, or make room.",
-            error_code=InputError.code,
-            exit_code=ExitCode.MISUSE,
+    with open_market(market, key) as opened:
+        write_disclosure(
+            opened,
+            output,
+            jobs=job,
+            records=record,
+            total="paid" if total else None,
+            everything=everything,
             as_json=as_json,
         )
-    if as_json:
-        print_json({"file": str(output), "statements": count})
-    else:
-        print_line(f"Openings of {count} statements in {output}; keep them secret.")
 
 
 def _show_balance(document: Fields, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from sdk.demo.audit import fetch_copy
 from sdk.demo.finale import audit, settle_up
 from sdk.demo.narrator import Narrator
 from sdk.demo.patients import load_study
+from sdk.demo.privacy import show_privately
 from sdk.demo.scenes import (
     Play,
     lose_a_node,
@@ -38,7 +39,7 @@ def demo(
         bool, typer.Option("--json", help="Tell the story as one JSON document.")
     ] = False,
 ) -> None:
-    """Show a market, four nodes, protected jobs, a bill and its audit.
+    """Show a market, a witness, four nodes, protected jobs, a bill and its audit.
 
     Enclaves are simulated and money is development credit; all else is real.
     """
@@ -57,8 +58,8 @@ def demo(
 
 def _play(folder: Path, narrator: Narrator) -> bool:
     with Stage(folder) as stage:
-        with narrator.waiting("Starting a market and four nodes ..."):
-            stage.start_market()
+        with narrator.waiting("Starting a market, a witness and four nodes ..."):
+            stage.start_witnessed_market()
             stage.start_nodes()
             study = load_study()
         keys = folder / "keys"
@@ -73,7 +74,8 @@ def _play(folder: Path, narrator: Narrator) -> bool:
             fetch_copy(stage.url, folder)
             for scene in (run_in_enclave, map_public, refuse, lose_a_node):
                 scene(play)
+            is_private = show_privately(play, folder)
             settle_up(play, folder)
-            good = audit(play, folder)
+            good = audit(play, folder) and is_private
     narrator.finish()
     return good

@@ -165,12 +165,12 @@ def _read_input(text: str) -> object:
 
 
 def _keep_receipt(receipt: Receipt, path: Path) -> None:
-    """Save a receipt, and beside it the key that `sixfold audit receipt` looks for."""
+    """Save a receipt, and beside it the keys that `sixfold audit receipt` looks for."""
     receipt.verify()
     key_path = receipt.save(path).parent / "log.vkey"
     try:
         with key_path.open("x") as file:
-            file.write(receipt.verifier.vkey + "\n")
+            file.write(receipt.log_keys.text)
     except FileExistsError:
         pass
     except OSError as error:

@@ -19,6 +19,14 @@ from ledger.encoding import Json
 from ledger.limits import PRICE_MICROCREDITS_MAX
 from ledger.statements.kinds import OfferStatement
 from sdk.cli.consumer import JsonOption, MarketOption
+from sdk.cli.disclosing import (
+    AllOption,
+    JobsOption,
+    OutputOption,
+    RecordsOption,
+    TotalOption,
+    write_disclosure,
+)
 from sdk.credits import format_credits
 from sdk.market import Market
 from sdk.profile import Profile
@@ -50,6 +58,14 @@ CategoryOption = Annotated[
 PriceOption = Annotated[
     list[str] | None,
     typer.Option(help="GROUP=MICROCREDITS instead of the suggested price."),
+]
+
+
+OwnerKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", metavar="FILE", help="Of an owner of workloads, not the provider's."
+    ),
 ]
 
 
@@ -175,6 +191,36 @@ def earnings(
     print_line(f"In the wallet: {format_credits(balance['freeMicrocredits'])} credits.")
 
 
+@app.command()
+def disclose(  # noqa: PLR0913 - one parameter for each option
+    output: OutputOption,
+    *,
+    job: JobsOption = None,
+    record: RecordsOption = None,
+    total: TotalOption = False,
+    everything: AllOption = False,
+    market: MarketOption = None,
+    folder: FolderOption = FOLDER,
+    key: OwnerKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show somebody any one record, what was earned in all, or everything.
+
+    For providers, and with --key for owners of workloads. The file is for
+    `sixfold audit log --disclosure`. A total opens no charge, but names them all.
+    """
+    with _open_market(market, folder, key) as session:
+        write_disclosure(
+            session,
+            output,
+            jobs=job,
+            records=record,
+            total="earned" if total else None,
+            everything=everything,
+            as_json=as_json,
+        )
+
+
 class _Narrator:
     """Tells a person, or a machine line by line, what the node does."""
 
@@ -257,9 +303,9 @@ def _stop_on_signal(stopping: Flag) -> None:
         signal.signal(number, stop)
 
 
-def _open_market(url: str | None, folder: Path) -> Market:
+def _open_market(url: str | None, folder: Path, key: Path | None = None) -> Market:
     profile = Profile.current()
-    return Market.open(url or profile.market_url, key=folder / PROVIDER_KEY)
+    return Market.open(url or profile.market_url, key=key or folder / PROVIDER_KEY)
 
 
 def _one_of(value: str, allowed: Collection[str], option: str) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ledger.audit.fetch import fetch_log
-from ledger.audit.log_audit import audit_log
+from ledger.audit.log_audit import AuditOptions, audit_log
 from ledger.audit.log_copy import LogCopy
 from ledger.audit.remote_log import RemoteLog
 from ledger.audit.report import AuditReport
 from ledger.encoding import canonical_json
+from ledger.log.witness_policy import WitnessPolicy
 from sdk.market import Market
 
 FLIPPED_BYTE = 2_000
@@ -43,9 +44,10 @@ def keep_openings(operator: Market, folder: Path) -> None:
             file.write(canonical_json(line) + b"\n")
 
 
-def audit_copy(folder: Path) -> AuditReport:
-    """Check everything in a copy, offline."""
-    return audit_log(LogCopy.find(folder))
+def audit_copy(folder: Path, policy_file: Path) -> AuditReport:
+    """Check everything in a copy, offline, and that witnesses have seen the same."""
+    policy = WitnessPolicy.parse(policy_file.read_bytes())
+    return audit_log(LogCopy.find(folder), options=AuditOptions(policy=policy))
 
 
 def flip_one_byte(folder: Path, damaged: Path) -> str:

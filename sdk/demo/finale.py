@@ -1,4 +1,4 @@
-"""Scene 7: the invoice, the balances, the audit, and a copy with one byte changed."""
+"""Scene 8: the invoice, the balances, the audit, and a copy with one byte changed."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sdk.demo.audit import (
     keep_receipts,
 )
 from sdk.demo.scenes import Play
+from sdk.demo.stage import POLICY_FILE, WITNESS_NAME
 from sdk.market import Market
 
 
@@ -48,17 +49,23 @@ def audit(play: Play, folder: Path) -> bool:
         Whether the copy is in order and the damage was found.
     """
     tell = play.narrator
-    report = audit_copy(folder)
+    policy = folder / POLICY_FILE
+    report = audit_copy(folder, policy)
     tell.fact("audit", report.to_json())
     tell.say(
         f"Copied over HTTP and checked offline: {report.statements} statements, all "
         f"signatures, {report.charges_computed} charges computed again, balances "
         "replayed from the openings, and that the log only grew since the first copy."
     )
+    tell.fact("witnesses", [*sorted(report.witnesses)])
+    tell.say(
+        f"{WITNESS_NAME}, a separate process, cosigned the checkpoint with Ed25519 and "
+        "ML-DSA-44: it saw the same history."
+    )
     tell.say(report.summary)
     damaged = folder / "damaged"
     place = flip_one_byte(folder, damaged)
-    damage = audit_copy(damaged)
+    damage = audit_copy(damaged, policy)
     first = damage.problems[0] if damage.problems else None
     tell.say(f"One byte of a copy flipped, in {place}:")
     tell.fact("damage_found", not damage.is_ok)

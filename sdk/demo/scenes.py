@@ -31,6 +31,8 @@ class Play:
     hospital: Market
     providers: dict[str, str] = field(default_factory=dict)
     """Names of the nodes by the account of their provider."""
+    scored_job: str = ""
+    """The job of scene 2, once it is done."""
 
     def name_of(self, node_id: str) -> str:
         """The name of a node."""
@@ -84,6 +86,7 @@ def score_encrypted(play: Play) -> None:
     same = sum((a > 0) == (b > 0) for a, b in zip(scores, plain, strict=True))
     right = sum((a > 0) == b for a, b in zip(scores, cohort.malignant, strict=True))
     last = scorer.last
+    play.scored_job = last.job_id
     tell.fact("patients", len(scores))
     tell.fact("node", play.name_of(last.node))
     tell.say(

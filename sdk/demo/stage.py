@@ -1,8 +1,9 @@
-"""The processes of the demonstration: one market, four nodes, all really separate."""
+"""The processes of the demonstration: a market, a witness, nodes, really separate."""
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,19 @@ from threading import Thread
 from types import TracebackType
 from typing import IO, Self
 
+import httpx
+
+from ledger.log.log_keys import LOG_KEYS_CHARACTERS_MAX, LogKeys
+from ledger.witness.folder import open_witness
 from sdk.demo.cast import CAST, NodeRole
 from sdk.errors import SdkError
 
 LEASE_MS = 2_500
 """Short, so that the scene with the killed node does not keep anybody waiting."""
 STOP_S = 10
+WITNESS_NAME = "witness.example/demo"
+POLICY_FILE = "witness.policy"
+"""In the demonstration's folder: whose cosignatures count, and how many."""
 
 
 class StageError(SdkError):
@@ -74,7 +82,7 @@ class Actor:
 
 
 class Stage:
-    """Starts the market and the nodes in a folder, and stops what it started."""
+    """Starts market, witness and nodes in a folder, and stops what it started."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,12 +107,38 @@ class Stage:
         for actor in reversed(self._actors):
             actor.stop()
 
-    def start_market(self, *, lease_ms: int = LEASE_MS) -> None:
-        """Start the market on a free loopback port."""
+    def start_market(
+        self, *, lease_ms: int = LEASE_MS, policy: Path | None = None
+    ) -> None:
+        """Start the market on a free loopback port.
+
+        Args:
+            lease_ms: How long a node may be silent.
+            policy: Of the witnesses that receipts wait for, if any.
+        """
         options = {"folder": self.folder / "market", "port": 0, "lease-ms": lease_ms}
-        market = self._start("market", "market", "serve", *_as_arguments(options))
+        arguments = _as_arguments(options)
+        if policy is not None:
+            arguments += ["--witness-policy", str(policy), "--require-quorum"]
+        market = self._start("market", "market", "serve", *arguments)
         ready = market.await_ready()
         self.url, self.port = str(ready["url"]), int(str(ready["port"]))
+
+    def start_witnessed_market(self) -> None:
+        """Start a market whose receipts wait for a witness, and the witness."""
+        # Each needs to know the other: the market the witness's address and keys, the
+        # witness the keys that a new market makes.
+        port = _free_port()
+        folder = self.folder / "witness"
+        witness = open_witness(folder, name=WITNESS_NAME)
+        policy = self.folder / POLICY_FILE
+        policy.write_text(_policy_text(witness.keys.vkeys, port))
+        self.start_market(policy=policy)
+        keys = httpx.get(f"{self.url}/log/log.vkey", trust_env=False)
+        vkeys = LogKeys.parse(keys.text[:LOG_KEYS_CHARACTERS_MAX]).vkeys
+        logs = [text for vkey in vkeys for text in ("--log", vkey)]
+        options = _as_arguments({"folder": folder, "port": port})
+        self._start("witness", "witness", "serve", *options, *logs).await_ready()
 
     def start_nodes(self, roles: Sequence[NodeRole] = CAST) -> None:
         """Start all nodes at once and wait until each has published its offer."""
@@ -138,6 +172,23 @@ class Stage:
         actor = Actor(name, process, log_path)
         self._actors.append(actor)
         return actor
+
+
+def _policy_text(vkeys: Sequence[str], port: int) -> str:
+    """A policy that asks for both signatures of the one witness."""
+    names = ("demo-ed25519", "demo-ml-dsa-44")
+    lines = [
+        f"witness {name} {vkey} http://127.0.0.1:{port}"
+        for name, vkey in zip(names, vkeys, strict=True)
+    ]
+    lines += [f"group demo all {' '.join(names)}", "quorum demo"]
+    return "\n".join(lines) + "\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _as_arguments(options: Mapping[str, object]) -> list[str]:

@@ -2,7 +2,15 @@
 
 from pydantic import ConfigDict, Field
 
-from ledger.document import AccountId, Base64, Digest, Document, Identifier
+from ledger.charging.tariff import RatingGroup
+from ledger.document import (
+    Base64,
+    Digest,
+    Document,
+    Identifier,
+    PseudonymId,
+    RecordKeyText,
+)
 from ledger.encoding import Json
 from ledger.errors import EncodingError
 from ledger.statements.order_terms import (
@@ -30,7 +38,11 @@ class Lease(Document):
 
     job_id: Identifier
     attempt: int = Field(ge=1, le=1000)
-    consumer: AccountId
+    consumer: PseudonymId
+    record_key: RecordKeyText
+    """Blinds the quantities of the slice."""
+    rating_groups: tuple[RatingGroup, ...] = Field(max_length=len(RatingGroup))
+    """What the agreed tariff charges, and so what the slice commits to."""
     agreement: Digest
     protection: Protection
     workload: WorkloadReference

@@ -1,13 +1,12 @@
 """Slices: what a node signs about one run (step 9 of the life of a job)."""
 
-from ledger.encoding import Json
+from ledger.encoding import Json, decode_base64, sha256_text
 from ledger.metering.usage import quantity_fields
 from ledger.signing import PrivateKey
-from ledger.statements.disclosure import conceal
+from ledger.statements.disclosure import conceal, conceal_numbers, openings_json
 from ledger.statements.kinds import SliceStatement
 from ledger.statements.statement import make_statement
 from sdk.order import statement_json
-from sdk.payloads import payload_digest
 from sdk.provider.executor import Run
 
 
@@ -29,14 +28,6 @@ def sign_slice(
         TariffError: The usage is beyond what can be charged.
     """
     lease = run.lease
-    openings = conceal(
-        {
-            **quantity_fields(run.usage.quantities()),
-            "outcome": run.outcome,
-            "input_digest": run.input_digest,
-            "result_digest": payload_digest(run.result),
-        }
-    )
     body = SliceStatement(
         job_id=lease.job_id,
         agreement=lease.agreement,
@@ -45,10 +36,20 @@ def sign_slice(
         sequence=0,
         finished_at_ms=now_ms,
     )
+    numbers = quantity_fields(run.usage.quantities(), lease.rating_groups)
+    record_key = decode_base64(lease.record_key)
+    openings = conceal_numbers(numbers, record_key, body.agreement, body.sequence)
+    openings |= conceal(
+        {
+            "outcome": run.outcome,
+            "input_digest": run.input_digest,
+            "result_digest": sha256_text(run.result),
+        }
+    )
     statement = make_statement(body, openings).signed_by("node", key)
     return {
         **lease.reference(),
         "slice": statement_json(statement),
-        "openings": {name: item.to_json() for name, item in openings.items()},
+        "openings": openings_json(openings),
         "result": payload,
     }

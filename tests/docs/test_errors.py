@@ -7,6 +7,7 @@ from pathlib import Path
 from document_tables import REFERENCE, ROOT, plain, read_rows, read_section
 
 from enclave_sim.sandbox.outcome import FailureCode
+from ledger.audit.rule_meanings import MEANINGS
 from ledger.audit.rules import Rule
 from ledger.request_signing import Refusal
 from market import errors as market_errors
@@ -73,6 +74,8 @@ def test_failures_of_functions_are_listed() -> None:
 
 def test_rules_of_the_audit_are_listed() -> None:
     assert documented("Rules of the audit") == [str(rule) for rule in Rule]
+    rows = read_rows(read_section("errors.md", "Rules of the audit"))
+    assert [cells[-1] for cells in rows] == [MEANINGS[rule] for rule in Rule]
 
 
 def test_rules_of_placement_are_listed() -> None:

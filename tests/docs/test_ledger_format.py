@@ -12,7 +12,8 @@ import re
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from document_tables import REFERENCE, read_rows, read_section
 
-from ledger.statements.kinds import KINDS, ChargeStatement
+from ledger.charging.tariff import RatingGroup
+from ledger.statements.kinds import KINDS, SliceStatement
 
 TEXT = (REFERENCE / "ledger-format.md").read_text()
 EXAMPLE = TEXT.partition("## Worked example")[2]
@@ -39,18 +40,64 @@ def verify(key: bytes, signature: bytes, message: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
 
 
+P = 2**255 - 19
+D = -121665 * pow(121666, P - 2, P) % P
+Point = tuple[int, int]
+
+
+def add(left: Point, right: Point) -> Point:
+    """Addition on edwards25519 (RFC 8032, section 5.1), slow and plain."""
+    (a, b), (c, d) = left, right
+    product = D * a * b * c * d % P
+    x = (a * d + b * c) * pow(1 + product, P - 2, P)
+    y = (b * d + a * c) * pow(1 - product, P - 2, P)
+    return x % P, y % P
+
+
+def multiply(scalar: int, point: Point) -> Point:
+    total = (0, 1)
+    while scalar:
+        if scalar & 1:
+            total = add(total, point)
+        point, scalar = add(point, point), scalar >> 1
+    return total
+
+
+def decompress(data: bytes) -> Point:
+    number = int.from_bytes(data, "little")
+    y, sign = number % 2**255, number >> 255
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    return (x if x % 2 == sign else P - x), y
+
+
+def compress(point: Point) -> bytes:
+    x, y = point
+    return (y | (x % 2) << 255).to_bytes(32, "little")
+
+
+BASE = decompress(bytes.fromhex("58" + "66" * 31))
+
+
 def test_market_id_follows_from_its_key() -> None:
     key, account = MARKET.split()
     digest = sha256(b"sixfold/acc/v1\n", base64.b64decode(key))
     assert account == "acc_" + base64.b32encode(digest).decode().lower()[:26]
 
 
-def test_opening_fits_its_digest() -> None:
+def test_opening_fits_its_commitment() -> None:
     opening = json.loads(OPENING)
-    message = canonical([opening["salt"], "amount", opening["value"]])
-    digest = text64(sha256(b"sixfold/opening/v1\n", message))
-    assert json.loads(ENTRY)["private"] == {"amount": digest}
-    assert f"`{digest}`" in EXAMPLE
+    blinding = int.from_bytes(base64.b64decode(opening["blinding"]), "little")
+    (second,) = re.findall(r"H  =  ([0-9a-f]{64})", TEXT)
+    point = add(
+        multiply(opening["value"], BASE),
+        multiply(blinding, decompress(bytes.fromhex(second))),
+    )
+    commitment = text64(compress(point))
+    assert json.loads(ENTRY)["commitments"] == {"amount": commitment}
+    assert f"`{commitment}`" in EXAMPLE
 
 
 def test_entry_is_signed_and_canonical() -> None:
@@ -96,8 +143,11 @@ def test_kinds_are_those_of_the_code() -> None:
         body = KINDS[name]
         assert words(roles) == list(body.roles)
         assert words(public) == [field.alias for field in body.model_fields.values()]
-        if body is not ChargeStatement:
-            assert set(words(private)) == set(body.private_fields)
+        committed = body.committed_fields
+        if body is SliceStatement:
+            assert committed == {f"quantity.{group}" for group in RatingGroup}
+            committed = {"quantity.<group>"}
+        assert set(words(private)) == body.private_fields | committed
 
 
 def words(cell: str) -> list[str]:

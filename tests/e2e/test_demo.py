@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_reader import read_whole_log
+from page_programs import PLAIN_VERIFIER, load_program
+from tlog_scales.tlog import InclusionProofInvalid
 
 pytestmark = pytest.mark.slow
 
-SCENES = 7
+SCENES = 8
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +84,58 @@ def test_demo_survives_loss_of_a_node(scenes) -> None:
     assert scene["charged_once"] is True
 
 
+def test_demo_shows_one_record_and_one_total(scenes) -> None:
+    scene = scenes[6]
+    assert scene["commitments"].keys() == {
+        f"quantity.{group}" for group in scene["opened"]
+    }
+    # Also what was not used is committed to, so that nobody sees that it was not.
+    assert scene["opened"]["fuel"] == 0
+    assert scene["opened"]["royalty"] == 1
+    assert scene["records_opened"] == 1
+    assert scene["charges_in_total"] == scene["pseudonyms"] == 204
+    assert scene["total_is_invoice"] is True
+    assert scene["total_microcredits"] == scenes[7]["invoice_microcredits"]
+    assert scene["hospital_named_in"] == ["account", "top_up"]
+
+
 def test_demo_audit_is_ok_and_finds_damage(scenes) -> None:
-    audit = scenes[6]["audit"]
+    audit = scenes[7]["audit"]
     assert audit["ok"] is True
     assert audit["problemCount"] == 0
-    assert audit["receipts"] == scenes[6]["invoice_jobs"] == 204
+    assert audit["receipts"] == scenes[7]["invoice_jobs"] == 204
     assert audit["chargesComputed"] == 204
     assert audit["earlierCheckpoint"] is not None
-    assert scenes[6]["damage_found"] is True
-    assert "tile/entries/000" in scenes[6]["damage"]["place"]
+    assert scenes[7]["damage_found"] is True
+    assert "tile/entries/000" in scenes[7]["damage"]["place"]
 
 
 def test_kept_log_passes_the_audit_command(kept) -> None:
     done = run("audit", "log", str(kept))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("audit: ok (")
+
+
+def test_kept_disclosure_passes_the_audit_command(kept, scenes, tmp_path) -> None:
+    command = ["audit", "log", str(kept / "public"), "--json", "--disclosure"]
+    done = run(*command, str(kept / "shown.jsonl"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    (total,) = report["totals"]
+    assert total["amountMicrocredits"] == scenes[6]["total_microcredits"]
+    assert (report["opened"], report["invoices"]) == (1, {})
+    shown = (kept / "shown.jsonl").read_text()
+    amount = f":{total['amountMicrocredits']}}}"
+    assert amount in shown
+    false = tmp_path / "false.jsonl"
+    false.write_text(shown.replace(amount, amount.replace(":", ":1", 1)))
+    done = run(*command, str(false))
+    assert done.returncode == 3
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["place"], problem["rule"]) == (
+        "false.jsonl line 2",
+        "OPENING.TOTAL",
+    )
 
 
 def test_kept_receipt_passes_the_audit_command(kept) -> None:
@@ -111,9 +149,10 @@ def test_kept_receipt_passes_the_audit_command(kept) -> None:
 
 
 def test_foreign_tool_accepts_kept_log(kept) -> None:
-    entries = read_whole_log(kept / "log", (kept / "log.vkey").read_text().strip())
-    assert json.loads(entries[0])["kind"] == "market"
-    assert sum(json.loads(entry)["kind"] == "charge" for entry in entries) == 204
+    keys = (kept / "log.vkey").read_text().split()
+    earlier = (kept / "checkpoint.earlier").read_text()
+    size = load_program("tlog-scales").verify(str(kept / "log"), keys, earlier)
+    assert size == int((kept / "log" / "checkpoint").read_text().split("\n")[1])
 
 
 def test_foreign_tool_refuses_damaged_copy(kept, tmp_path) -> None:
@@ -123,5 +162,20 @@ def test_foreign_tool_refuses_damaged_copy(kept, tmp_path) -> None:
     data = bytearray(bundle.read_bytes())
     data[-5] ^= 1
     bundle.write_bytes(data)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it says, it must not accept
-        read_whole_log(damaged, (kept / "log.vkey").read_text().strip())
+    keys = (kept / "log.vkey").read_text().split()
+    with pytest.raises(InclusionProofInvalid):
+        load_program("tlog-scales").verify(str(damaged), keys)
+
+
+def test_plain_verifier_accepts_kept_copy(kept) -> None:
+    """All of it, statements and openings too, with no line of our code."""
+    done = subprocess.run(
+        [sys.executable, str(PLAIN_VERIFIER), str(kept)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    checked = json.loads(done.stdout.removeprefix("ok: "))
+    assert (checked["charges"], checked["receipts"], checked["hidden"]) == (204, 204, 0)

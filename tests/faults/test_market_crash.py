@@ -1,105 +1,21 @@
 """A market that is killed again and again: what it promised holds, and once."""
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
-from typing import Any
 
 import pytest
-from checkers import check_books, read_statements
+from insistent_play import Play, check_play
 from market_process import MarketProcess
-from parties import Consumer, Order, Provider
-
-from ledger.audit.receipt import verify_receipt
-from ledger.identifiers import new_identifier
-from ledger.log.checkpoint import open_checkpoint
-from ledger.log.merkle import Frontier, leaf_hash, verify_consistency
-from ledger.log.note import Verifier
-from ledger.log.tiles import FolderTiles
-from ledger.log.tree import TileTree
-from ledger.statements.statement import Statement
-from market.database import Database
-from sdk.errors import MarketUnavailableError
+from parties import Consumer, Provider
 
 KILLS = 10
 SEED = 7
 LEASE_MS = 60_000
 """Longer than the test: no lease is lost here, only answers are."""
-COST_MICROCREDITS = 17
-TOP_UP_MICROCREDITS = 10**6
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Play:
-    """Two parties that go on whatever happens, and what they were promised."""
-
-    consumer: Consumer
-    provider: Provider
-    over: threading.Event = field(default_factory=threading.Event)
-    orders: dict[str, tuple[Order, Any]] = field(default_factory=dict)
-    accepted: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    top_ups: dict[str, Any] = field(default_factory=dict)
-    faults: list[BaseException] = field(default_factory=list)
-
-    def begin(self) -> None:
-        self.insist(self.consumer.register)
-        self.top_up()
-        self.insist(self.provider.register)
-        offer = self.provider.make_offer()
-        self.insist(lambda: self.provider.publish(offer))
-
-    def insist(self, call: Callable[[], Any]) -> Any:
-        """Make the same call, with the same ids, until there is an answer."""
-        while True:
-            try:
-                return call()
-            except MarketUnavailableError:
-                assert not self.over.wait(0.02), "the market did not come back"
-
-    def top_up(self) -> None:
-        top_up_id = new_identifier("top")
-        self.top_ups[top_up_id] = self.insist(
-            lambda: self.consumer.top_up(TOP_UP_MICROCREDITS, top_up_id)
-        )
-
-    def buy(self) -> None:
-        """Order a few jobs, see them through, and top up."""
-        orders = [self.consumer.make_order() for _ in range(3)]
-        answers = self.insist(lambda: self.consumer.place(*orders))
-        for order, answer in zip(orders, answers, strict=True):
-            self.orders[order.job_id] = (order, answer)
-            if answer["state"] == "placed":
-                self.see_through(order.job_id)
-        self.top_up()
-
-    def see_through(self, job_id: str) -> None:
-        while not (jobs := self.insist(lambda: self.consumer.wait(job_id, 500))):
-            pass
-        signed = self.consumer.countersign(jobs[0])
-        (answer,) = self.insist(lambda: self.consumer.accept(signed))
-        self.accepted[job_id] = (signed, answer)
-
-    def work(self) -> None:
-        """Take leases and report them; an idle call is the sign of life."""
-        command_id = new_identifier("lease")
-        leases = self.insist(
-            lambda: self.provider.take(wait_ms=100, command_id=command_id)
-        )
-        if leases:
-            slices = [self.provider.make_slice(lease) for lease in leases]
-            self.insist(lambda: self.provider.report(*slices))
-
-    def run(self, step: Callable[[], None], ends: threading.Event) -> None:
-        try:
-            while not ends.is_set():
-                step()
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
-            self.faults.append(error)
 
 
 @pytest.fixture
@@ -112,79 +28,16 @@ def process(tmp_path: Path) -> Iterator[MarketProcess]:
 
 def play_with_kills(process: MarketProcess, play: Play, dice: Random) -> list[bytes]:
     """Kill the market at random moments while the parties go on."""
-    enough, idle = threading.Event(), threading.Event()
-    buying = threading.Thread(target=play.run, args=(play.buy, enough))
-    working = threading.Thread(target=play.run, args=(play.work, idle))
-    buying.start()
-    working.start()
     seen: list[bytes] = []
-    for _ in range(KILLS):
-        enough.wait(dice.uniform(0.05, 0.9))
-        seen.append(process.checkpoint())
-        enough.wait(dice.uniform(0.0, 0.05))
-        process.kill()
-        process.start()
-    enough.set()
-    buying.join(timeout=60)
-    idle.set()
-    working.join(timeout=60)
-    play.over.set()
-    assert not play.faults, play.faults
+    moment = threading.Event()
+    with play.going_on():
+        for _ in range(KILLS):
+            moment.wait(dice.uniform(0.05, 0.9))
+            seen.append(process.checkpoint())
+            moment.wait(dice.uniform(0.0, 0.05))
+            process.kill()
+            process.start()
     return seen
-
-
-def check_promises(play: Play) -> None:
-    """All commands again, with the same ids: the same answers, and no effect."""
-    before = play.consumer.balance()
-    for order, answer in play.orders.values():
-        assert play.consumer.place(order) == [answer]
-    for signed, answer in play.accepted.values():
-        assert play.consumer.accept(signed) == [answer]
-    for top_up_id, answer in play.top_ups.items():
-        assert play.consumer.top_up(TOP_UP_MICROCREDITS, top_up_id) == answer
-    assert play.consumer.balance() == before
-    paid = COST_MICROCREDITS * len(play.accepted)
-    topped_up = TOP_UP_MICROCREDITS * len(play.top_ups)
-    assert before["postedMicrocredits"] == topped_up - paid
-    assert before["heldMicrocredits"] == 0
-
-
-def check_statements(play: Play, statements: list[Statement]) -> None:
-    """The log has every promised effect once, and nothing else."""
-    kinds = Counter(statement.kind for statement in statements)
-    placed = [name for name, (_, a) in play.orders.items() if a["state"] == "placed"]
-    assert sorted(placed) == sorted(play.accepted)
-    of_jobs = ("order", "agreement", "slice", "charge")
-    assert kinds == Counter(
-        {"market": 1, "account": 2, "offer": 1, "top_up": len(play.top_ups)}
-        | dict.fromkeys(of_jobs, len(placed))
-    )
-    by_job = Counter(
-        (statement.kind, statement.body.job_id)
-        for statement in statements
-        if statement.kind in of_jobs
-    )
-    assert by_job == {(kind, job_id): 1 for kind in of_jobs for job_id in placed}
-
-
-def check_log(folder: Path, seen: list[bytes], statements: list[Statement]) -> None:
-    """The log extends everything it ever showed, and holds what the database does."""
-    verifier = Verifier.parse((folder / "log.vkey").read_text().strip())
-    tiles = FolderTiles(folder / "log")
-    last = open_checkpoint(tiles.read("checkpoint"), verifier)
-    tree = TileTree(tiles, last.size)
-    committed = Frontier()
-    committed.extend(leaf_hash(statement.entry) for statement in statements)
-    assert tree.root() == last.root == committed.root()
-    for note in filter(None, seen):
-        old = open_checkpoint(note, verifier)
-        verify_consistency(
-            old_size=old.size,
-            new_size=last.size,
-            path=tree.consistency_path(old.size),
-            old_root=old.root,
-            new_root=last.root,
-        )
 
 
 def test_killed_market_keeps_every_promise_once(process) -> None:
@@ -192,23 +45,5 @@ def test_killed_market_keeps_every_promise_once(process) -> None:
     play.begin()
     seen = play_with_kills(process, play, Random(SEED))  # noqa: S311
     assert len(play.accepted) > KILLS
-    check_promises(play)
-    receipts = {job_id: play.consumer.receipt(job_id) for job_id in play.accepted}
-    vkey = play.consumer.transport.get_bytes("/log/log.vkey", size_max=1000)
-    (process.folder / "log.vkey").write_bytes(vkey)
-    process.stop()
-    database = Database(process.folder / "market.sqlite")
-    check_books(database)
-    statements = read_statements(database)
-    database.close()
-    check_statements(play, statements)
-    check_log(process.folder, seen, statements)
-    verifier = Verifier.parse(vkey.decode().strip())
-    for job_id, receipt in receipts.items():
-        verified = verify_receipt(receipt, verifier)
-        assert (verified.job_id, verified.total_microcredits) == (
-            job_id,
-            COST_MICROCREDITS,
-        )
-    play.consumer.transport.close()
-    play.provider.close()
+    check_play(process, play, seen)
+    play.close()

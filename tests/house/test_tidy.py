@@ -18,6 +18,7 @@ ENVIRONMENT_READERS = {
     "sdk/profile.py",  # which market and key a person means
 }
 CLOCK_READERS = {
+    "ledger/clock.py",  # the clocks of witnesses and followers
     "market/clock.py",  # the market's clock
     "sdk/market.py",  # the consumer's clock
     "sdk/provider/clock.py",  # the node's clock

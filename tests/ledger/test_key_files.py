@@ -3,11 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from ledger.encoding import encode_base64
 from ledger.errors import KeyFileError
 from ledger.key_files import (
     KEY_FILE_BYTES_MAX,
     create_key,
+    create_ml_dsa_key,
     load_key,
+    load_ml_dsa_key,
     load_or_create_key,
 )
 from ledger.signing import PrivateKey
@@ -111,3 +114,54 @@ def test_damaged_file_is_not_shown(tmp_path: Path) -> None:
         load_key(path)
     assert seed not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_created_ml_dsa_key_loads_again(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "log-mldsa.key"
+    key = create_ml_dsa_key(path)
+    assert load_ml_dsa_key(path).seed == key.seed
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_size <= KEY_FILE_BYTES_MAX
+    with pytest.raises(KeyFileError, match="File exists"):
+        create_ml_dsa_key(path)
+    assert load_ml_dsa_key(path).seed == key.seed
+    path.chmod(0o640)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        load_ml_dsa_key(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "sixfold-key/v1"},
+        {"seed": "AAAA"},
+        {"seed": encode_base64(b"s" * 32)},
+        {"publicKeyDigest": encode_base64(b"d" * 32)},
+        {"other": 1},
+    ],
+)
+def test_changed_ml_dsa_key_file_is_refused(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = tmp_path / "log-mldsa.key"
+    create_ml_dsa_key(path)
+    document = json.loads(path.read_bytes()) | changes
+    path.write_text(json.dumps(document))
+    with pytest.raises(KeyFileError, match="damaged"):
+        load_ml_dsa_key(path)
+
+
+def test_key_files_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
+    create_key(tmp_path / "ed25519.key")
+    create_ml_dsa_key(tmp_path / "mldsa.key")
+    with pytest.raises(KeyFileError):
+        load_ml_dsa_key(tmp_path / "ed25519.key")
+    with pytest.raises(KeyFileError):
+        load_key(tmp_path / "mldsa.key")
+
+
+def test_nothing_is_left_beside_a_key_file(tmp_path: Path) -> None:
+    create_key(tmp_path / "alice.key")
+    with pytest.raises(KeyFileError):
+        create_key(tmp_path / "alice.key")
+    assert [path.name for path in tmp_path.iterdir()] == ["alice.key"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from parties import LIMITS, Cast, Consumer, Party, Provider, digest
 
-from ledger.encoding import decode_base64
+from ledger.encoding import decode_base64, sha256_text
 from ledger.metering.usage import Usage
-from market.blob_store import BlobStore, payload_digest
+from market.blob_store import BlobStore
 from market.blobs import uploads
 from market.errors import NotFoundError
 from sdk.errors import MarketRefusedError
@@ -151,7 +151,7 @@ def test_payload_must_be_the_ordered_one(consumer, provider) -> None:
 def test_store_reads_back_what_it_keeps(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     name = store.put(DATA)
-    assert name == store.put(DATA) == payload_digest(DATA)
+    assert name == store.put(DATA) == sha256_text(DATA)
     assert store.get(name) == DATA
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -163,7 +163,7 @@ def test_store_tells_damage_from_data(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         store.get(name)
     with pytest.raises(NotFoundError):
-        store.get(payload_digest(b"never kept"))
+        store.get(sha256_text(b"never kept"))
 
 
 def test_store_forgets_what_a_crash_left_unfinished(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """The life of a job over real HTTP, with scripted parties: money, order, evidence."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 from checkers import check_books
+from no_points import NO_POINTS
 from parties import (
     ENCLAVE,
     EVIDENCE,
@@ -13,7 +17,7 @@ from parties import (
     digest,
 )
 
-from ledger.encoding import decode_base64
+from ledger.encoding import decode_base64, encode_base64
 from ledger.metering.usage import Usage
 from ledger.signing import PrivateKey
 from sdk.errors import MarketRefusedError
@@ -167,31 +171,106 @@ def test_slice_beyond_agreement_is_refused(consumer, provider) -> None:
     assert consumer.job(order.job_id)["state"] == "leased"
 
 
+def swap(commitments: dict[str, str]) -> dict[str, str]:
+    first, second = commitments["quantity.fuel"], commitments["quantity.memory"]
+    return commitments | {"quantity.fuel": second, "quantity.memory": first}
+
+
+def put(name: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    return lambda commitments: commitments | {"quantity.homomorphic": NO_POINTS[name]}
+
+
+IDENTITY_OF_NOTHING = {
+    "points": put("identity"),
+    "openings": {"quantity.homomorphic": {"value": 0, "blinding": "A" * 43 + "="}},
+}
+"""The commitment to zero without a blinding, truly opened."""
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"sequence": 1, "job_id": "job_aaaaaaaaaaaaaaaaaaaa"},
+        {"job_id": "job_aaaaaaaaaaaaaaaaaaaa"},
         {"agreement": digest(b"another agreement")},
         {"finished_at_ms": 1},
         {"fields": {"result_digest": digest(b"another result")}},
         {"fields": {"outcome": "splendid"}},
         {"fields": {"input_digest": digest(b"another input")}},
-        {"fields": {"quantity.fuel": -1}},
-        {"fields": {"quantity.royalty": 1}},
+        {"numbers": {"quantity.royalty": 1}},
+        {"numbers": {"quantity.royalty": 0}},
+        {"left_out": ["quantity.fuel"]},
+        {"left_out": ["quantity.homomorphic"]},
         {"node": "node_" + "a" * 26},
-        {"consumer": "acc_" + "a" * 26},
+        {"consumer": "psn_" + "a" * 26},
         {"key": PrivateKey.generate()},
+        {"record_key": bytes(32)},
+        {"record": (digest(b"another agreement"), 0)},
+        {"sequence": 1},
+        {"openings": {"quantity.fuel": {"value": -1, "blinding": "A" * 43 + "="}}},
+        {"openings": {"quantity.fuel": {"value": 5, "blinding": "A" * 43 + "="}}},
+        {"openings": {"quantity.fuel": {"value": 5, "salt": "AAAA"}}},
+        {"points": swap},
+        *({"points": put(name)} for name in NO_POINTS),
+        IDENTITY_OF_NOTHING,
     ],
 )
 def test_slice_with_one_thing_changed_is_refused(consumer, provider, change) -> None:
     order = consumer.make_order()
     consumer.place(order)
     (lease,) = provider.take()
+    held = consumer.balance()["heldMicrocredits"]
     (answer,) = provider.report(provider.make_slice(lease, **change))
-    assert answer["status"] == 400
+    assert (answer["status"], answer["code"]) == (400, "INVALID_ARGUMENT")
     assert consumer.job(order.job_id)["state"] == "leased"
+    assert consumer.balance()["heldMicrocredits"] == held
     (answer,) = provider.report(provider.make_slice(lease))
     assert answer["state"] == "reported"
+
+
+def test_commitments_and_openings_of_another_job_are_refused(
+    consumer, provider
+) -> None:
+    orders = consumer.make_order(), consumer.make_order()
+    consumer.place(*orders)
+    first, second = provider.take()
+    other = provider.make_slice(second)
+    points = other["slice"]["commitments"]
+    for wrong in (
+        provider.make_slice(first, points=lambda _: points),
+        provider.make_slice(first) | {"openings": other["openings"]},
+        provider.make_slice(
+            first, points=lambda _: points, openings=numbers_of(other["openings"])
+        ),
+        provider.make_slice(first) | {"slice": other["slice"]},
+    ):
+        (answer,) = provider.report(wrong)
+        assert (answer["status"], answer["code"]) == (400, "INVALID_ARGUMENT")
+    for order in orders:
+        assert consumer.job(order.job_id)["state"] == "leased"
+    assert consumer.get("/billing/v0.1/invoice")["jobs"] == 0
+
+
+def numbers_of(openings: dict[str, dict]) -> dict[str, dict]:
+    return {name: item for name, item in openings.items() if "blinding" in item}
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_record_key_of_another_size_is_refused(consumer, provider, size) -> None:
+    item = consumer.make_order().item() | {"recordKey": encode_base64(b"k" * size)}
+    with pytest.raises(MarketRefusedError) as refusal:
+        consumer.post("/compute-jobs/v0.1/jobs", {"orders": [item]})
+    assert refusal.value.code == "INVALID_ARGUMENT"
+    assert consumer.get("/compute-jobs/v0.1/jobs")["jobs"] == []
+
+
+def test_node_learns_the_pseudonym_and_not_the_account(consumer, provider) -> None:
+    orders = consumer.make_order(), consumer.make_order()
+    consumer.place(*orders)
+    leases = provider.take()
+    names = {lease["consumer"] for lease in leases}
+    assert names == {order.statement.body.consumer for order in orders}
+    assert len(names) == 2
+    assert consumer.account_id not in json.dumps(leases)
 
 
 def test_order_refused_by_policy_holds_nothing(consumer, provider) -> None:

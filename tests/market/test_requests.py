@@ -250,7 +250,9 @@ def make_documents(consumer: Consumer, provider: Provider) -> dict[str, Any]:
         "jobId": job_id,
         "attempt": 1,
         "agreement": "A" * 43 + "=",
-        "consumer": consumer.account_id,
+        "consumer": "psn_" + "a" * 26,
+        "recordKey": "A" * 43 + "=",
+        "ratingGroups": ["fuel"],
         "recipient": None,
         "input": {"digest": "A" * 43 + "="},
     }

@@ -19,6 +19,7 @@ from parties import (
 )
 from serving import serve_in_thread
 
+from ledger.statements.pseudonyms import Authorisation, authorise
 from ledger.statements.statement import StatementSignature
 from sdk.errors import MarketRefusedError
 
@@ -31,6 +32,7 @@ STATES = ("leased", "attested", "sealed", "reported", "charged", "released", "pl
 PUBLIC = {
     ("GET", "/catalog/v0.1/workloads/{workloadId}"),
     ("GET", "/catalog/v0.1/runners/{sha384}"),
+    ("GET", "/log/keys/{generation}.tlog-proof"),
     ("GET", "/log/tile/{path}"),
 }
 """Routes with ids that everybody may read."""
@@ -258,14 +260,53 @@ def test_node_routes_are_for_nodes_alone(world) -> None:
         assert '[404, "NOT_FOUND"' in given, given
 
 
-def test_order_in_anothers_name_is_refused(world) -> None:
-    order = world.consumer.make_order()
-    (given,) = world.stranger.place(order)
+def assert_invalid(answers: list[Any]) -> None:
+    (given,) = answers
     assert (given["status"], given["code"]) == (400, "INVALID_ARGUMENT")
-    forged = world.stranger.make_order(consumer=world.consumer.account_id)
+
+
+def test_order_in_anothers_name_is_refused(world) -> None:
+    assert_invalid(world.stranger.place(world.consumer.make_order()))
+    order = world.stranger.make_order(consumer="psn_" + "a" * 26)
     for sender in (world.stranger, world.consumer):
-        (given,) = sender.place(forged)
-        assert (given["status"], given["code"]) == (400, "INVALID_ARGUMENT")
+        assert_invalid(sender.place(order))
+
+
+def test_order_on_anothers_account_is_refused(world) -> None:
+    stranger, key = world.stranger, world.consumer.key
+    own = stranger.make_order()
+    job_id, pseudonym = own.job_id, own.statement.body.consumer
+    mine = authorise(stranger.key, job_id, pseudonym)
+    other_job = authorise(key, MISSING_JOB, pseudonym)
+    other_pseudonym = authorise(key, job_id, "psn_" + "a" * 26)
+    account_as_pseudonym = authorise(key, job_id, world.consumer.account_id)
+    forged = [
+        Authorisation(key=key.public.text, signature=mine.signature),
+        Authorisation(key=key.public.text, signature=""),
+        Authorisation(key=mine.key, signature=other_job.signature),
+        other_job,
+        other_pseudonym,
+        account_as_pseudonym,
+    ]
+    for account in forged:
+        order = stranger.make_order(job_id=job_id, account=account)
+        for sender in (stranger, world.consumer):
+            assert_invalid(sender.place(order))
+    before = world.consumer.balance()
+    # What the stranger signed is the stranger's to order, and nobody else's.
+    order = stranger.make_order(job_id=job_id, account=mine)
+    assert_invalid(world.consumer.place(order))
+    assert world.consumer.balance() == before
+
+
+def test_what_a_node_learns_does_not_let_it_order(world) -> None:
+    # It has the record key and the pseudonym, and neither key behind them.
+    lease = world.leases["leased"]
+    signed = authorise(world.other.party.key, MISSING_JOB, lease["consumer"])
+    order = world.stranger.make_order(
+        job_id=MISSING_JOB, consumer=lease["consumer"], account=signed
+    )
+    assert_invalid(world.stranger.place(order))
 
 
 def test_taken_job_id_is_refused_and_shows_nothing(world) -> None:

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 from checkers import check_books, read_statements
+from databases import Address
 from parties import MovableClock
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from ledger.books.account import Bound
 from ledger.books.errors import FundsError
 from ledger.encoding import Json
 from ledger.errors import LogError
-from ledger.log.log import Batch, Log
+from ledger.log.batch import Batch
+from ledger.log.log import Log
 from ledger.log.note import Signer
 from ledger.signing import PrivateKey
 from ledger.statements.kinds import AccountStatement
 from ledger.statements.statement import Statement, make_statement
-from market import writer as writer_module
+from ledger.writing import group_commit
 from market.database import Database
 from market.errors import (
     ConflictError,
@@ -31,7 +34,7 @@ from market.errors import (
 )
 from market.identity.models import Account
 from market.transaction import Transaction
-from market.writer import COMMANDS_PER_COMMIT_MAX, Command, Writer, WriterHooks
+from market.writer import Command, Writer, WriterHooks
 
 PARTY = "acc_" + "a" * 26
 OTHER = "acc_" + "b" * 26
@@ -61,10 +64,10 @@ class Desk:
 
 
 @pytest.fixture
-def idle_desk(tmp_path: Path) -> Iterator[Desk]:
+def idle_desk(tmp_path: Path, address: Address) -> Iterator[Desk]:
     """A desk whose writer has not started: what is queued waits."""
-    database = Database(tmp_path / "market.sqlite")
-    database.create_tables()
+    database = Database(address)
+    database.prepare()
     log = Log(tmp_path / "log", Signer("sixfold.example/test", PrivateKey.generate()))
     with database.writing() as session:
         log.recover(session)
@@ -76,7 +79,7 @@ def idle_desk(tmp_path: Path) -> Iterator[Desk]:
     writer = Writer(database, log, MovableClock(), hooks)
     desk = Desk(database, writer, commits, reloads)
     yield desk
-    if not writer._thread.is_alive():
+    if not writer._group._thread.is_alive():
         writer.start()
     writer.stop()
     database.close()
@@ -153,7 +156,7 @@ def test_many_commands_share_one_commit(idle_desk) -> None:
 
 
 def test_one_commit_has_an_end(idle_desk) -> None:
-    count = COMMANDS_PER_COMMIT_MAX + 1
+    count = group_commit.ITEMS_PER_COMMIT_MAX + 1
     futures = [
         idle_desk.writer._enqueue([command(lambda _: 1, str(number))])
         for number in range(count)
@@ -214,7 +217,7 @@ def test_failing_command_takes_all_that_is_its_own_back(desk, error) -> None:
             transaction.at_once(
                 lambda: busy.append(name), undo=lambda: busy.remove(name)
             )
-            transaction.books.open_account(f"{name}/wallet", may_overdraw=True)
+            transaction.books.open_account(f"{name}/wallet", bound=Bound.NONE)
             transaction.books.open_account(f"{name}/clearing")
             transaction.books.hold(
                 transaction.books.new_transfer_id("hold"),
@@ -278,9 +281,7 @@ def test_bug_in_an_effect_does_not_stop_the_writer(desk) -> None:
 
 
 def test_bug_in_a_hook_does_not_stop_the_writer(desk, monkeypatch) -> None:
-    monkeypatch.setattr(
-        desk.writer, "_hooks", WriterHooks(lambda: 1 // 0, lambda: 1 // 0)
-    )
+    monkeypatch.setattr(desk.writer._group, "_committed", lambda: 1 // 0)
     assert desk.run(command(lambda _: 1)) == [1]
     assert desk.run(command(lambda _: 2, "two")) == [2]
 
@@ -329,7 +330,7 @@ def test_database_that_gives_up_takes_the_whole_batch_back(desk) -> None:
 
 
 def test_full_queue_is_too_many_requests(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(writer_module, "REQUESTS_QUEUED_MAX", 2)
+    monkeypatch.setattr(group_commit, "REQUESTS_QUEUED_MAX", 2)
     database = Database(tmp_path / "market.sqlite")
     log = Log(tmp_path / "log", Signer("sixfold.example/test", PrivateKey.generate()))
     hooks = WriterHooks(committed=lambda: None, failed=lambda: None)
@@ -358,8 +359,9 @@ def test_stopping_finishes_what_is_queued(idle_desk) -> None:
     stopping.start()
     stopping.join()
     assert future.result(timeout=0) == ["a"]
-    assert not idle_desk.writer._thread.is_alive()
-    idle_desk.writer._thread = threading.Thread(target=idle_desk.writer._run)
+    assert not idle_desk.writer._group._thread.is_alive()
+    again = threading.Thread(target=idle_desk.writer._group._run)
+    idle_desk.writer._group._thread = again
 
 
 def test_callers_of_one_loop_wait_for_their_own_answers(desk) -> None:

@@ -5,14 +5,12 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import NoteError, ProofError, TileError
+from ledger.errors import NoteError
 from ledger.log import (
     Checkpoint,
     Signer,
     TilePath,
     TlogProof,
-    Verifier,
-    open_checkpoint,
     open_note,
     parse_checkpoint,
     parse_path,
@@ -53,30 +51,6 @@ def test_damaged_note_never_gives_other_text(data: st.DataObject, text: str) -> 
     changed = data.draw(damaged(sign_note(text, [SIGNER])))
     with contextlib.suppress(NoteError):
         assert open_note(changed, [SIGNER.verifier]).text == text
-
-
-@given(st.binary() | st.text().map(str.encode))
-def test_parsers_raise_only_their_own_error(data: bytes) -> None:
-    with contextlib.suppress(NoteError):
-        open_checkpoint(data, SIGNER.verifier)
-    with contextlib.suppress(ProofError):
-        parse_proof(data)
-    with contextlib.suppress(ProofError):
-        parse_proof(b"c2sp.org/tlog-proof@v1\nindex 0\n" + data)
-    with contextlib.suppress(TileError):
-        parse_bundle(data, width=1)
-    with contextlib.suppress(TileError):
-        truncate_tile(data, TilePath(None, 0, 2))
-
-
-@given(st.text())
-def test_text_parsers_raise_only_their_own_error(text: str) -> None:
-    with contextlib.suppress(NoteError):
-        Verifier.parse(text)
-    with contextlib.suppress(NoteError):
-        parse_checkpoint(text)
-    with contextlib.suppress(TileError):
-        parse_path(text)
 
 
 @given(CHECKPOINTS)

@@ -3,27 +3,34 @@
 from typing import Any
 
 import pytest
+from no_points import NO_POINTS
 
 from ledger.charging.tariff import RatingGroup, Tariff, TariffLine
-from ledger.encoding import parse_json
+from ledger.commitments.group import ORDER
+from ledger.encoding import decode_base64, encode_base64, parse_json, sha256_text
 from ledger.limits import STATEMENT_BYTES_MAX
 from ledger.metering.usage import Usage, quantity_fields
 from ledger.signing import PrivateKey
-from ledger.statements.disclosure import conceal
+from ledger.statements.disclosure import (
+    commit_openings,
+    conceal,
+    conceal_numbers,
+    digest_openings,
+    openings_json,
+)
 from ledger.statements.kinds import AgreementStatement, OrderStatement, SliceStatement
 from ledger.statements.order_terms import DataPolicy, WorkloadReference
 from ledger.statements.statement import Statement, make_statement
 from sdk.checking import Agreed, check_usage, read_agreement, read_slice
 from sdk.errors import JobDisputedError
 from sdk.order import Draft, Order, job_limits, sign_order
-from sdk.payloads import payload_digest
 from sdk.work import Opened
 
 NOW_MS = 1_790_000_000_000
 CONSUMER, MARKET, PROVIDER, NODE, OTHER = (
     PrivateKey(bytes([number]) * 32) for number in range(1, 6)
 )
-DIGEST = payload_digest(b"x")
+DIGEST = sha256_text(b"x")
 USAGE = Usage(fuel=3 * 10**6, memory_limit_bytes=2**26, bytes_up=3, bytes_down=9)
 
 
@@ -76,7 +83,7 @@ def make_agreement(
     values = {
         "job_id": order.job_id,
         "market": key.account_id,
-        "consumer": CONSUMER.account_id,
+        "consumer": order.body.consumer,
         "provider": PROVIDER.account_id,
         "node": NODE.node_id,
         "order": order.statement.digest,
@@ -84,7 +91,7 @@ def make_agreement(
         "attempt": 1,
         "tariff": Tariff(lines=lines),
         "hold_transfer": "hold_aaaaaaaaaaaaaaaaaaaa",
-        "debit": f"{CONSUMER.account_id}/wallet",
+        "debit": f"{order.body.consumer}/wallet",
         "credit": f"{key.account_id}/clearing",
         "agreed_at_ms": NOW_MS,
         "acceptance_timeout_ms": 600_000,
@@ -120,10 +127,11 @@ def test_royalty_as_published_is_accepted() -> None:
     [
         {"key": OTHER},
         {"job_id": "job_aaaaaaaaaaaaaaaaaaaa"},
-        {"consumer": OTHER.account_id},
+        {"consumer": OTHER.public.pseudonym_id},
         {"order": DIGEST},
-        {"debit": f"{OTHER.account_id}/wallet"},
-        {"debit": f"{CONSUMER.account_id}/clearing"},
+        {"debit": f"{OTHER.public.pseudonym_id}/wallet"},
+        {"debit": f"{CONSUMER.account_id}/wallet"},
+        {"debit": f"{MARKET.account_id}/clearing"},
         {"credit": f"{OTHER.account_id}/clearing"},
         {"lines": PROVIDER_LINES},
         {"lines": (line(RatingGroup.FUEL, "market", MARKET, 2), *PROVIDER_LINES)},
@@ -200,41 +208,84 @@ def test_garbage_agreement_is_disputed(value) -> None:
 def test_other_statement_of_market_is_no_agreement() -> None:
     order = make_order()
     body = OrderStatement(
-        job_id=order.job_id, consumer=CONSUMER.account_id, ordered_at_ms=NOW_MS
+        job_id=order.job_id, consumer=order.body.consumer, ordered_at_ms=NOW_MS
     )
-    statement = make_statement(body, order.openings).signed_by("consumer", CONSUMER)
+    statement = make_statement(body, order.openings).signed_by("consumer", order.key)
     with pytest.raises(JobDisputedError, match="another statement"):
         read(statement, order)
     with pytest.raises(JobDisputedError, match="another statement"):
         read_slice(shown(statement), {}, read(make_agreement(order), order), order)
 
 
+QUANTITIES = {
+    group: count
+    for group, count in USAGE.quantities().items()
+    if group is not RatingGroup.ROYALTY
+}
+"""Of the groups that the tariff has a line for."""
+
+
 def make_slice(
-    agreed: Agreed, /, *, key: PrivateKey = NODE, fields: Any = None, **changes: Any
+    agreed: Agreed,
+    order: Order,
+    /,
+    *,
+    key: PrivateKey = NODE,
+    fields: Any = None,
+    numbers: Any = None,
+    left_out: str = "",
+    blinded_by: tuple[bytes, str, int] | None = None,
+    points: Any = None,
+    **changes: Any,
 ) -> tuple[Any, Any]:
-    openings = conceal(
-        quantity_fields(USAGE.quantities())
-        | {"outcome": "succeeded", "input_digest": DIGEST, "result_digest": DIGEST}
+    """A slice and its openings, true but for the changes.
+
+    `points` replaces commitments after they were made, and is signed all the same.
+    """
+    quantities = quantity_fields(QUANTITIES, QUANTITIES) | (numbers or {})
+    quantities.pop(left_out, None)
+    record = blinded_by or (order.record_key, agreed.digest, 0)
+    opened = conceal_numbers(quantities, *record)
+    opened |= conceal(
+        {"outcome": "succeeded", "input_digest": DIGEST, "result_digest": DIGEST}
         | (fields or {})
     )
     values = {
         "job_id": agreed.body.job_id,
         "agreement": agreed.digest,
         "node": key.node_id,
-        "consumer": CONSUMER.account_id,
+        "consumer": order.body.consumer,
         "sequence": 0,
         "finished_at_ms": NOW_MS,
     }
     body = SliceStatement(**(values | changes))
-    statement = make_statement(body, openings).signed_by("node", key)
-    return shown(statement), {k: o.to_json() for k, o in openings.items()}
+    commitments = commit_openings(opened)
+    if points is not None:
+        commitments = points(commitments)
+    statement = Statement(body, digest_openings(opened), commitments)
+    return shown(statement.signed_by("node", key)), openings_json(opened)
 
 
-def test_slice_as_agreed_is_accepted() -> None:
-    order = make_order()
-    agreed = read(make_agreement(order), order)
-    reported = read_slice(*make_slice(agreed), agreed, order)
-    assert reported.quantities == USAGE.quantities()
+@pytest.fixture
+def order() -> Order:
+    return make_order()
+
+
+@pytest.fixture
+def agreed(order) -> Agreed:
+    return read(make_agreement(order), order)
+
+
+def dispute_of(slice_json: Any, openings: Any, agreed: Agreed, order: Order) -> str:
+    with pytest.raises(JobDisputedError) as dispute:
+        read_slice(slice_json, openings, agreed, order)
+    assert dispute.value.reason == "usage_wrong"
+    return str(dispute.value)
+
+
+def test_slice_as_agreed_is_accepted(order, agreed) -> None:
+    reported = read_slice(*make_slice(agreed, order), agreed, order)
+    assert reported.quantities == QUANTITIES
     # 3 Mfuel at 3, one MiB-Gfuel and a KiB each way at 2.
     assert reported.total_microcredits == 9 + 2 + 2 + 2
 
@@ -245,20 +296,78 @@ def test_slice_as_agreed_is_accepted() -> None:
         {"key": OTHER},
         {"job_id": "job_aaaaaaaaaaaaaaaaaaaa"},
         {"agreement": DIGEST},
-        {"consumer": OTHER.account_id},
-        {"fields": {"quantity.fuel": 1001}},
-        {"fields": {"quantity.royalty": 1}},
-        {"fields": {"quantity.homomorphic": 1}},
-        {"fields": {"quantity.fuel": -1}},
-        {"fields": {"quantity.fuel": "3"}},
+        {"consumer": OTHER.public.pseudonym_id},
+        {"numbers": {"quantity.fuel": 1001}},
+        {"numbers": {"quantity.royalty": 0}},
+        {"numbers": {"quantity.royalty": 1}},
+        {"numbers": {"quantity.homomorphic": 1}},
+        {"left_out": "quantity.homomorphic"},
+        {"left_out": "quantity.fuel"},
     ],
 )
-def test_slice_with_one_thing_changed_is_disputed(change) -> None:
-    order = make_order()
-    agreed = read(make_agreement(order), order)
-    with pytest.raises(JobDisputedError) as dispute:
-        read_slice(*make_slice(agreed, **change), agreed, order)
-    assert dispute.value.reason == "usage_wrong"
+def test_slice_with_one_thing_changed_is_disputed(order, agreed, change) -> None:
+    dispute_of(*make_slice(agreed, order, **change), agreed, order)
+
+
+def test_slice_blinded_in_another_way_is_disputed(order, agreed) -> None:
+    for blinded_by in (
+        (bytes(32), agreed.digest, 0),
+        (order.record_key, DIGEST, 0),
+        (order.record_key, agreed.digest, 1),
+    ):
+        given = make_slice(agreed, order, blinded_by=blinded_by)
+        assert "record key" in dispute_of(*given, agreed, order)
+
+
+def swap(commitments: dict[str, str]) -> dict[str, str]:
+    first, second = commitments["quantity.fuel"], commitments["quantity.memory"]
+    return commitments | {"quantity.fuel": second, "quantity.memory": first}
+
+
+def test_swapped_commitments_are_disputed(order, agreed) -> None:
+    within = make_slice(agreed, order, points=swap)
+    assert "does not fit" in dispute_of(*within, agreed, order)
+    other = make_order()
+    other_slice, _ = make_slice(read(make_agreement(other), other), other)
+    foreign = {"quantity.fuel": other_slice["commitments"]["quantity.fuel"]}
+    between = make_slice(agreed, order, points=lambda points: points | foreign)
+    assert "does not fit" in dispute_of(*between, agreed, order)
+
+
+def test_openings_of_another_record_are_disputed(order, agreed) -> None:
+    given, _ = make_slice(agreed, order)
+    other = make_order()
+    _, openings = make_slice(read(make_agreement(other), other), other)
+    assert "does not fit" in dispute_of(given, openings, agreed, order)
+
+
+@pytest.mark.parametrize("name", NO_POINTS)
+def test_commitment_that_is_none_is_disputed(order, agreed, name) -> None:
+    point = {"quantity.fuel": NO_POINTS[name]}
+    given = make_slice(agreed, order, points=lambda points: points | point)
+    dispute_of(*given, agreed, order)
+
+
+def test_identity_that_opens_to_nothing_is_disputed(order, agreed) -> None:
+    point = {"quantity.homomorphic": NO_POINTS["identity"]}
+    given, openings = make_slice(agreed, order, points=lambda points: points | point)
+    openings["quantity.homomorphic"] = {"value": 0, "blinding": "A" * 43 + "="}
+    assert "record key" in dispute_of(given, openings, agreed, order)
+
+
+@pytest.mark.parametrize("value", [-1, 2**53, "3", 3.0, True, None])
+def test_opening_out_of_form_is_disputed(order, agreed, value) -> None:
+    given, openings = make_slice(agreed, order)
+    openings["quantity.fuel"]["value"] = value
+    dispute_of(given, openings, agreed, order)
+
+
+def test_scalar_of_an_opening_has_one_form(order, agreed) -> None:
+    given, openings = make_slice(agreed, order)
+    blinding = decode_base64(openings["quantity.fuel"]["blinding"])
+    larger = int.from_bytes(blinding, "little") + ORDER
+    openings["quantity.fuel"]["blinding"] = encode_base64(larger.to_bytes(32, "little"))
+    assert "order" in dispute_of(given, openings, agreed, order)
 
 
 def make_opened(**changes: Any) -> Opened:
@@ -276,14 +385,12 @@ def make_opened(**changes: Any) -> Opened:
     return Opened(**(values | changes))
 
 
-def test_usage_must_be_what_the_run_shows() -> None:
-    order = make_order()
-    agreed = read(make_agreement(order), order)
-    reported = read_slice(*make_slice(agreed), agreed, order)
+def test_usage_must_be_what_the_run_shows(order, agreed) -> None:
+    reported = read_slice(*make_slice(agreed, order), agreed, order)
     check_usage(reported, make_opened())
     for change in (
         {"status": "failed"},
-        {"input_digest": payload_digest(b"y")},
+        {"input_digest": sha256_text(b"y")},
         {"usage": Usage(fuel=2 * 10**6, memory_limit_bytes=2**26, bytes_down=9)},
     ):
         with pytest.raises(JobDisputedError):

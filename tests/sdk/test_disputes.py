@@ -11,15 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+from no_points import NO_POINTS
 from scripted_node import Cheats
 
 from enclave_sim.channel import ChannelKey
-from ledger.encoding import canonical_json, decode_base64, encode_base64
+from ledger.encoding import canonical_json, decode_base64, encode_base64, sha256_text
 from ledger.key_files import load_key
 from ledger.signing import PrivateKey
 from sdk import JobDisputedError, Market, UntrustedEvidenceError
 from sdk.market import _system_now_ms
-from sdk.payloads import payload_digest
 from sdk.pins import PinStore
 from sdk.session import open_session
 from sdk.transport import Transport
@@ -43,21 +43,22 @@ def assert_nothing_was_paid(market: Market, job_id: str | None, reason: str) -> 
     assert market.invoice()["jobs"] == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"quantity.fuel": 3}, "usage_wrong"),
-        ({"quantity.bytes_down": 2}, "usage_wrong"),
-        ({"quantity.memory": 0}, "usage_wrong"),
-        ({"outcome": "failed"}, "usage_wrong"),
-    ],
-)
-def test_wrong_slice_is_disputed(alice, node, change, reason) -> None:
-    node.cheats = Cheats(fields=lambda fields: fields | change)
+SLICE_CHEATS = {
+    "fuel": Cheats(numbers=lambda numbers: numbers | {"quantity.fuel": 3}),
+    "bytes": Cheats(numbers=lambda numbers: numbers | {"quantity.bytes_down": 2}),
+    "memory": Cheats(numbers=lambda numbers: numbers | {"quantity.memory": 0}),
+    "outcome": Cheats(fields=lambda fields: fields | {"outcome": "failed"}),
+}
+"""What the market cannot see to be false, and the consumer can."""
+
+
+@pytest.mark.parametrize("cheat", SLICE_CHEATS)
+def test_wrong_slice_is_disputed(alice, node, cheat) -> None:
+    node.cheats = SLICE_CHEATS[cheat]
     with pytest.raises(JobDisputedError) as dispute:
         alice.offload(sensitivity="public")(double)(1)
-    assert dispute.value.reason == reason
-    assert_nothing_was_paid(alice, dispute.value.job_id, reason)
+    assert dispute.value.reason == "usage_wrong"
+    assert_nothing_was_paid(alice, dispute.value.job_id, "usage_wrong")
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0\0\0\2{}", b"no outcome", b"\xff" * 64])
@@ -209,6 +210,33 @@ def change_opening(job: dict[str, Any]) -> None:
         job["sliceOpenings"]["quantity.fuel"]["value"] += 1
 
 
+def exchange(job: dict[str, Any], field: str) -> None:
+    concealed = job[field]
+    first, second = concealed["quantity.fuel"], concealed["quantity.memory"]
+    concealed |= {"quantity.fuel": second, "quantity.memory": first}
+
+
+def exchange_commitments(job: dict[str, Any]) -> None:
+    if "slice" in job:
+        exchange(job["slice"], "commitments")
+
+
+def exchange_openings(job: dict[str, Any]) -> None:
+    if "sliceOpenings" in job:
+        exchange(job, "sliceOpenings")
+
+
+def change_commitment(job: dict[str, Any]) -> None:
+    if "slice" in job:
+        job["slice"]["commitments"]["quantity.fuel"] = NO_POINTS["identity"]
+
+
+def drop_commitment(job: dict[str, Any]) -> None:
+    if "slice" in job:
+        del job["slice"]["commitments"]["quantity.fuel"]
+        del job["sliceOpenings"]["quantity.fuel"]
+
+
 def drop_slice(job: dict[str, Any]) -> None:
     job.pop("slice", None)
 
@@ -220,7 +248,7 @@ def other_attempt(job: dict[str, Any]) -> None:
 
 MARKET_LIES = {
     "unsigned change": change_agreement(acceptanceTimeoutMs=1_000),
-    "other consumer": change_agreement(consumer="acc_" + "a" * 26),
+    "other consumer": change_agreement(consumer="psn_" + "a" * 26),
     "other order": change_agreement(order=encode_base64(bytes(32))),
     "other market": resign_agreement,
     "agreement signature": flip_agreement_signature,
@@ -229,6 +257,10 @@ MARKET_LIES = {
     "slice signature": flip_slice_signature,
     "missing opening": drop_opening,
     "wrong opening": change_opening,
+    "exchanged openings": exchange_openings,
+    "exchanged commitments": exchange_commitments,
+    "other commitment": change_commitment,
+    "missing commitment": drop_commitment,
     "missing slice": drop_slice,
 }
 
@@ -276,7 +308,7 @@ def test_exchanged_result_is_disputed(running, alice, key_path, node) -> None:
         if "result" in job:
             data = b"something else"
             job["result"] = {
-                "digest": payload_digest(data),
+                "digest": sha256_text(data),
                 "sizeBytes": len(data),
                 "inline": encode_base64(data),
             }

@@ -68,16 +68,16 @@ def test_node_that_could_not_score_is_told_apart(scorer, alice, node) -> None:
     failed = Outcome.failed(FailureCode.INPUT_INVALID, "Three columns are due.", fuel=0)
     payload = encode_outcome(failed)
 
-    def fields(values):
-        kibibytes = -(-len(payload) // 1024)
-        return values | {
-            "outcome": "failed",
-            "quantity.homomorphic": 0,
-            "quantity.royalty": 0,
-            "quantity.bytes_down": kibibytes,
-        }
-
-    node.cheats = Cheats(result=lambda _: payload, fields=fields)
+    used = {
+        "quantity.homomorphic": 0,
+        "quantity.royalty": 0,
+        "quantity.bytes_down": -(-len(payload) // 1024),
+    }
+    node.cheats = Cheats(
+        result=lambda _: payload,
+        fields=lambda fields: fields | {"outcome": "failed"},
+        numbers=lambda numbers: numbers | used,
+    )
     with pytest.raises(JobFailedError, match="Three columns"):
         scorer(ROWS)
     assert "royalty" not in alice.invoice()["byGroup"]

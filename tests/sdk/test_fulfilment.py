@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ledger.charging.tariff import Tariff
+from ledger.log.log_keys import LogKeys
 from ledger.log.note import Signer
 from ledger.signing import PrivateKey
 from sdk.errors import (
@@ -60,7 +61,7 @@ def make_session(answer: Answer) -> Session:
         key=key,
         now_ms=lambda: NOW_MS,
         market=PrivateKey.generate().account_id,
-        log_verifier=Signer("log.test", PrivateKey.generate()).verifier,
+        log_keys=LogKeys((Signer("log.test", PrivateKey.generate()).verifier,)),
         runner="ab" * 48,
         tariff=Tariff(lines=()),
         lease_ms=1_000,

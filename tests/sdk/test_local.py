@@ -3,6 +3,7 @@
 import pytest
 
 from enclave_sim.sandbox.runner import load_runner_artefact
+from ledger.log.log_keys import LogKeys
 from ledger.log.note import Signer
 from ledger.signing import PrivateKey
 from sdk import InputError, JobFailedError, MarketAnswerError
@@ -43,7 +44,7 @@ def make_session(transport: Shelf, runner: bytes) -> Session:
         key=key,
         now_ms=lambda: 0,
         market=key.account_id,
-        log_verifier=Signer("log.test", key).verifier,
+        log_keys=LogKeys((Signer("log.test", key).verifier,)),
         runner=runner.hex(),
         tariff=None,  # type: ignore[arg-type]
         lease_ms=1_000,

@@ -39,13 +39,13 @@ def test_key_needs_no_file(running, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("field", ["market", "logKey"])
+@pytest.mark.parametrize("field", ["market", "logKeys"])
 def test_market_with_other_keys_is_refused(running, key_path, field) -> None:
     with Market.open(running.url + "/", key=key_path, create_key=True) as market:
-        shown = {"market": market.market_id, "logKey": market.log_key}
+        shown = {"market": market.market_id, "logKeys": list(market.log_keys)}
     pins = json.loads(pin_path(key_path).read_text())
     assert pins["markets"] == {running.url: shown}
-    other = {"market": "acc_" + "a" * 26, "logKey": "x+00000000+AAAA"}
+    other = {"market": "acc_" + "a" * 26, "logKeys": ["x+00000000+AAAA"]}
     pins["markets"][running.url][field] = other[field]
     pin_path(key_path).write_text(json.dumps(pins))
     with pytest.raises(PinError, match="than when it was first met"):
@@ -161,7 +161,7 @@ def test_call_takes_what_the_function_takes(alice) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"market": 1}, {"logKey": "x"}, {"runner": "short"}, {"tariff": {}}]
+    "change", [{"market": 1}, {"logKeys": ["x"]}, {"runner": "short"}, {"tariff": {}}]
 )
 def test_description_out_of_form_is_refused(running, change) -> None:
     key = PrivateKey.generate()

@@ -12,14 +12,13 @@ from enclave_sim.sandbox.outcome import (
     FailureCode,
     Outcome,
 )
-from ledger.encoding import encode_base64
+from ledger.encoding import encode_base64, sha256_text
 from sdk.errors import InputError, MarketAnswerError
 from sdk.payloads import (
     INLINE_BYTES_MAX,
     encode_arguments,
     encode_outcome,
     parse_outcome,
-    payload_digest,
     receive_payload,
     send_payload,
 )
@@ -102,7 +101,7 @@ def test_small_payload_travels_inline() -> None:
 
 def test_large_payload_is_uploaded() -> None:
     wire, data = Wire(), b"x" * (INLINE_BYTES_MAX + 1)
-    assert send_payload(wire, data) == {"blob": payload_digest(data)}
+    assert send_payload(wire, data) == {"blob": sha256_text(data)}
     assert wire.data == data
 
 
@@ -113,7 +112,7 @@ def test_too_large_payload_is_refused() -> None:
 
 def described(data: bytes, **changes: object) -> dict[str, object]:
     return {
-        "digest": payload_digest(data),
+        "digest": sha256_text(data),
         "sizeBytes": len(data),
         "inline": encode_base64(data),
     } | changes
@@ -145,7 +144,7 @@ def test_payload_is_received_inline_or_fetched() -> None:
     [
         None,
         {},
-        described(b"abc", digest=payload_digest(b"abd")),
+        described(b"abc", digest=sha256_text(b"abd")),
         described(b"abc", inline="YWJk"),
         described(b"abc", inline="YWJj\n"),
         described(b"abc", more=1),

@@ -4,7 +4,7 @@ from sdk.errors import PinError
 from sdk.pins import PIN_FILE_BYTES_MAX, Pin, PinStore, pin_path
 
 URL = "http://market.test"
-PIN = Pin(market="acc_" + "a" * 26, log_key="log.test+00000000+AAAA")
+PIN = Pin(market="acc_" + "a" * 26, log_keys=("log.test+00000000+AAAA",))
 
 
 def test_first_meeting_is_trusted_and_remembered(tmp_path) -> None:
@@ -19,7 +19,7 @@ def test_first_meeting_is_trusted_and_remembered(tmp_path) -> None:
     ("change", "named"),
     [
         ({"market": "acc_" + "b" * 26}, "account"),
-        ({"log_key": "log.test+00000001+AAAA"}, "log key"),
+        ({"log_keys": ("log.test+00000001+AAAA",)}, "log key"),
     ],
 )
 @pytest.mark.parametrize("has_file", [True, False])

@@ -13,6 +13,7 @@ from enclave_sim.sandbox.outcome import FailureCode, Outcome
 from enclave_sim.sealed_result import seal_result
 from enclave_sim.session import Session as EnclaveSession
 from ledger.charging.tariff import Tariff
+from ledger.log.log_keys import LogKeys
 from ledger.log.note import Signer
 from ledger.signing import PrivateKey
 from sdk.errors import JobDisputedError, UntrustedEvidenceError
@@ -40,7 +41,7 @@ def session() -> Session:
         key=key,
         now_ms=lambda: NOW_MS,
         market=PrivateKey.generate().account_id,
-        log_verifier=Signer("log.test", PrivateKey.generate()).verifier,
+        log_keys=LogKeys((Signer("log.test", PrivateKey.generate()).verifier,)),
         runner="ab" * 48,
         tariff=Tariff(lines=()),
         lease_ms=1_000,

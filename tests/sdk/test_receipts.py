@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.log.log_keys import LogKeys
 from ledger.log.note import Signer
 from ledger.signing import PrivateKey
 from sdk import ReceiptError
@@ -24,7 +25,8 @@ def test_receipt_proves_its_job(receipts, alice) -> None:
     for receipt in receipts:
         facts = receipt.verify()
         assert facts.job_id == receipt.job_id
-        assert facts.consumer == alice.account_id
+        assert facts.account == alice.account_id
+        assert facts.consumer.startswith("psn_")
         assert facts.acceptance == "countersigned"
     assert alice.receipt(receipts[0].job_id).verify().job_id == receipts[0].job_id
 
@@ -43,9 +45,9 @@ def test_receipt_of_another_job_or_party_is_refused(receipts, alice) -> None:
 
 def test_receipt_under_another_log_key_is_refused(receipts) -> None:
     origin = receipts[0].verify().origin
-    verifier = Signer(origin, PrivateKey.generate()).verifier
+    keys = LogKeys((Signer(origin, PrivateKey.generate()).verifier,))
     with pytest.raises(ReceiptError, match="does not hold"):
-        replace(receipts[0], verifier=verifier).verify()
+        replace(receipts[0], log_keys=keys).verify()
 
 
 def test_receipt_with_one_byte_changed_is_refused(receipts) -> None:

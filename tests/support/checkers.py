@@ -4,8 +4,10 @@ from collections import Counter
 
 from sqlmodel import Session, col, select
 
+from ledger.books.account import Bound
 from ledger.books.books import Books
-from ledger.books.models import BookTransfer, TransferState
+from ledger.books.models import BookTransfer
+from ledger.books.transfer import TransferKind
 from ledger.log.log import Log
 from ledger.log.models import LogEntry, LogHead
 from ledger.statements.statement import Statement, parse_statement, verify_signatures
@@ -17,7 +19,7 @@ from market.placement.fleet import Fleet
 def check_books(database: Database, *, held_microcredits: int | None = 0) -> None:
     """The books balance, agree with the transfers, and hold this much (None: any)."""
     with database.reading() as session:
-        books = Books(session, now_ms=0)
+        books = Books(session, now_ms=0, locking=False)
         assert books.sum_posted_microcredits() == 0
         accounts = books.accounts()
         held = sum(item.debits_pending for item in accounts)
@@ -29,17 +31,24 @@ def check_books(database: Database, *, held_microcredits: int | None = 0) -> Non
             assert balance == posted[account.account_id], account
             reserved = account.credits_pending - account.debits_pending
             assert reserved == pending[account.account_id], account
-            assert account.may_overdraw or balance >= account.debits_pending
+            if account.bound is Bound.DEBITS_MUST_NOT_EXCEED_CREDITS:
+                assert balance >= account.debits_pending
+            if account.bound is Bound.CREDITS_MUST_NOT_EXCEED_DEBITS:
+                assert -balance >= account.credits_pending
 
 
 def _sums(session: Session) -> tuple[Counter[str], Counter[str]]:
     posted: Counter[str] = Counter()
     pending: Counter[str] = Counter()
     for transfer in session.exec(select(BookTransfer)):
-        sums = {TransferState.POSTED: posted, TransferState.PENDING: pending}
-        if (moved := sums.get(transfer.state)) is not None:
-            moved[transfer.credit] += transfer.amount_microcredits
-            moved[transfer.debit] -= transfer.amount_microcredits
+        if transfer.kind in (TransferKind.TRANSFER, TransferKind.POST):
+            moved = posted
+        elif transfer.kind is TransferKind.HOLD and transfer.resolution is None:
+            moved = pending
+        else:
+            continue
+        moved[transfer.credit] += transfer.amount_microcredits
+        moved[transfer.debit] -= transfer.amount_microcredits
     return posted, pending
 
 

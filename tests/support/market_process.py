@@ -39,6 +39,12 @@ class MarketProcess:
             )
         wait_until(self._answers, timeout_s=30)
 
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it in the midst of whatever it does."""
         self._end(signal.SIGKILL)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from parties import Provider, digest, now_ms, openings_json, statement_json
+from parties import Provider, digest, now_ms, statement_json
 
 from enclave_sim.attestation import Attestation, Challenge, EnclaveKeys
 from enclave_sim.attestation.vendor import SimulatedChip
@@ -17,13 +17,20 @@ from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.outcome import FailureCode, Outcome
 from enclave_sim.sealed_result import seal_result
 from enclave_sim.session import Session
+from ledger.charging.tariff import RatingGroup
 from ledger.encoding import decode_base64
 from ledger.metering.usage import Usage, quantity_fields
 from ledger.signing import PrivateKey
-from ledger.statements.disclosure import conceal
+from ledger.statements.disclosure import (
+    commit_openings,
+    conceal,
+    conceal_numbers,
+    digest_openings,
+    openings_json,
+)
 from ledger.statements.kinds import SliceStatement
 from ledger.statements.order_terms import JobLimits
-from ledger.statements.statement import make_statement
+from ledger.statements.statement import Statement
 from sdk.errors import MarketRefusedError
 from sdk.payloads import encode_outcome, receive_payload, send_payload
 from sdk.runs import homomorphic_usage, launch_record, python_usage
@@ -42,6 +49,14 @@ class Cheats:
 
     fields: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
     """The private fields of the slice."""
+    numbers: Callable[[dict[str, int]], dict[str, int]] = unchanged
+    """Its quantities."""
+    record_key: Callable[[bytes], bytes] = unchanged
+    """What blinds them."""
+    commitments: Callable[[dict[str, str]], dict[str, str]] = unchanged
+    """What commits to them, before it is signed."""
+    openings: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    """What is said to open the slice."""
     result: Callable[[bytes], bytes] = unchanged
     """The result payload, before the slice names its digest."""
     evidence: Callable[[Attestation], Attestation] = unchanged
@@ -81,7 +96,7 @@ class ScriptedNode:
 
     def _work(self) -> None:
         while not self._closed.is_set():
-            leases = self.provider.take(limit=64, wait_ms=100)
+            leases = self.provider.take(limit=16, wait_ms=100)
             if leases:
                 self.has_taken.set()
             if self.is_deaf:
@@ -191,12 +206,20 @@ class ScriptedNode:
         self, lease: Any, status: str, usage: Usage, data: bytes, result: bytes
     ) -> Any:
         result = self.cheats.result(result)
-        fields = quantity_fields(usage.quantities()) | {
+        cheats, key = self.cheats, self.provider.node.key
+        groups = [RatingGroup(group) for group in lease["ratingGroups"]]
+        openings = conceal_numbers(
+            cheats.numbers(quantity_fields(usage.quantities(), groups)),
+            cheats.record_key(decode_base64(lease["recordKey"])),
+            lease["agreement"],
+            0,
+        )
+        fields = {
             "outcome": status,
             "input_digest": digest(data),
             "result_digest": digest(result),
         }
-        openings = conceal(self.cheats.fields(fields))
+        openings |= conceal(cheats.fields(fields))
         body = SliceStatement(
             job_id=lease["jobId"],
             agreement=lease["agreement"],
@@ -205,14 +228,13 @@ class ScriptedNode:
             sequence=0,
             finished_at_ms=now_ms(),
         )
-        statement = make_statement(body, openings).signed_by(
-            "node", self.provider.node.key
-        )
+        commitments = cheats.commitments(commit_openings(openings))
+        statement = Statement(body, digest_openings(openings), commitments)
         return {
             "jobId": lease["jobId"],
             "attempt": lease["attempt"],
-            "slice": statement_json(statement),
-            "openings": openings_json(openings),
+            "slice": statement_json(statement.signed_by("node", key)),
+            "openings": cheats.openings(openings_json(openings)),
             "result": send_payload(self.provider.node.transport, result),
         }
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import uvicorn
 from parties import RUNNER, MovableClock, RunningMarket, wait_until
+from pydantic import SecretStr
+from sqlalchemy import URL
 
 from market.app import Runner, create_app
 from market.settings import Settings
@@ -25,18 +27,32 @@ def listen(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def serve_in_thread(folder: Path, **settings: int) -> Iterator[RunningMarket]:
-    """Run a market on a free loopback port until the block ends."""
+def serve_in_thread(
+    folder: Path,
+    *,
+    url: URL | None = None,
+    public_url: str | None = None,
+    **settings: int,
+) -> Iterator[RunningMarket]:
+    """Run a market on a free loopback port until the block ends.
+
+    Args:
+        folder: Keys, blobs and log; and the database, unless there is a `url`.
+        url: A PostgreSQL database.
+        public_url: What requests are signed for, if it is not where it listens.
+        settings: Of the market.
+    """
     component = folder / "runner.wasm"
     folder.mkdir(parents=True, exist_ok=True)
     component.write_bytes(b"a stand-in: these tests run no Python jobs")
     listener = listen()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     clock = MovableClock()
+    secret = url and SecretStr(url.render_as_string(hide_password=False))
     app = create_app(
-        Settings(folder=folder, **settings),
+        Settings(folder=folder, database_url=secret, **settings),
         runner=Runner(sha384=RUNNER, path=str(component)),
-        public_url=url,
+        public_url=public_url or address,
         clock=clock,
     )
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
@@ -46,7 +62,7 @@ def serve_in_thread(folder: Path, **settings: int) -> Iterator[RunningMarket]:
     wait_until(lambda: server.started or not thread.is_alive())
     assert thread.is_alive(), "the market did not start"
     try:
-        yield RunningMarket(url=url, app=app, folder=folder, clock=clock)
+        yield RunningMarket(url=address, app=app, folder=folder, clock=clock)
     finally:
         server.should_exit = True
         thread.join()

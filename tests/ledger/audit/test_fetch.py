@@ -14,7 +14,7 @@ from ledger.audit.log_audit import audit_log
 from ledger.audit.log_copy import LogCopy
 from ledger.audit.remote_log import ATTEMPTS_MAX, RemoteLog
 from ledger.errors import AuditError, NoteError, TileError
-from ledger.log import Checkpoint, Signer, sign_note
+from ledger.log import Checkpoint, LogKeys, Signer, sign_note
 from ledger.log.tiles import FolderTiles
 
 URL = "http://market.example/base"
@@ -50,7 +50,7 @@ class Server:
         )
 
     def fetch(self, folder: Path, **options: Signer) -> FetchResult:
-        verifier = options["signer"].verifier if options else None
+        verifier = LogKeys((options["signer"].verifier,)) if options else None
         with self.remote() as remote:
             return fetch_log(remote, folder, verifier=verifier)
 

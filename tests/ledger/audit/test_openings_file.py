@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.audit.openings_file import LINE_BYTES_MAX, OpeningsFile, open_openings
+from ledger.audit.disclosure_file import open_disclosure
+from ledger.audit.openings_file import (
+    LINE_BYTES_MAX,
+    OpeningsFile,
+    parse_openings_line,
+)
 from ledger.audit.report import AuditReport
 from ledger.audit.rules import Rule
 from ledger.encoding import canonical_json
@@ -25,17 +30,19 @@ def opened(data: bytes) -> tuple[OpeningsFile, AuditReport]:
 
 def test_lines_are_found_in_any_order() -> None:
     file, report = opened(line(A, "one") + line(B, "two"))
-    assert file.take(B) == {"two": {}}
+    assert file.find(B) == line(B, "two")
+    file.forget(B)
+    assert file.find(B) is None
     assert file.unused_lines() == [1]
-    assert file.take(A) == {"one": {}}
-    assert file.take(A) is None
+    assert file.find(A) == line(A, "one")
+    file.forget(A)
     assert file.unused_lines() == []
     assert report.is_ok
 
 
 def test_last_line_needs_no_newline() -> None:
     file, report = opened(line(A, "one").rstrip())
-    assert file.take(A) == {"one": {}}
+    assert file.find(A) == line(A, "one").rstrip()
     assert report.is_ok
 
 
@@ -56,7 +63,7 @@ def test_malformed_line_is_named_and_skipped(bad: bytes) -> None:
     assert [(item.place, item.rule) for item in report.problems] == [
         ("openings.jsonl line 2", Rule.OPENING_FORM)
     ]
-    assert file.take(B) == {"two": {}}
+    assert file.find(B) == line(B, "two")
 
 
 def test_doubled_line_is_named() -> None:
@@ -70,21 +77,24 @@ def test_too_long_line_is_refused_in_bounded_memory() -> None:
     assert {problem.rule for problem in report.problems} == {Rule.OPENING_FORM}
 
 
-def test_line_that_changed_meanwhile_opens_nothing() -> None:
-    data = BytesIO(line(A, "one"))
-    file = OpeningsFile(data, "openings.jsonl", AuditReport())
-    data.getbuffer()[:] = b" " * len(data.getvalue())
-    assert file.take(A) == {}
+def test_line_that_is_taken_can_be_parsed() -> None:
+    file, _ = opened(line(A, "one"))
+    data = file.find(A)
+    assert data is not None
+    assert parse_openings_line(data).openings == {"one": {}}
 
 
-def test_missing_file_is_none(tmp_path: Path) -> None:
-    with open_openings(tmp_path / "none", "none", AuditReport()) as file:
-        assert file is None
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AuditError, match="cannot be read"),
+        open_disclosure(tmp_path / "none", "none", AuditReport()),
+    ):
+        pass
 
 
 def test_folder_is_no_file(tmp_path: Path) -> None:
     with (
         pytest.raises(AuditError, match="cannot be read"),
-        open_openings(tmp_path, "folder", AuditReport()),
+        open_disclosure(tmp_path, "folder", AuditReport()),
     ):
         pass

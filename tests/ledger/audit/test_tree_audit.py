@@ -1,5 +1,6 @@
 """Each damaged file of a log is named, and none of its neighbours."""
 
+import itertools
 from functools import cache
 
 import pytest
@@ -68,9 +69,12 @@ def audited(
 ) -> tuple[AuditReport, list[bytes | None]]:
     report = AuditReport()
     entries: list[bytes | None] = []
-    for start, bundle in TreeAudit(tiles, checkpoint, earlier, report).bundles():
-        assert start == len(entries)
-        entries.extend(bundle)
+    for bundle in TreeAudit(tiles, checkpoint, earlier).bundles():
+        assert bundle.start == len(entries)
+        entries.extend(bundle.entries)
+        report.add_problems(bundle.problems)
+        if bundle.is_extension:
+            report.earlier = earlier
     return report, entries
 
 
@@ -231,3 +235,27 @@ def test_rewritten_log_is_found(size: int) -> None:
     report, _ = audited(*made_log(600), Checkpoint(ORIGIN, size, bytes(32)))
     assert found(report) == [("checkpoint.earlier", Rule.GROWTH)]
     assert report.earlier is None
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_audit_goes_on_after_any_bundle(done: int) -> None:
+    tiles, checkpoint = made_log(600)
+    tiles.flip("tile/1/000.p/2", 40)
+    *_, last = itertools.islice(TreeAudit(tiles, checkpoint).bundles(), done)
+    rest = TreeAudit(tiles, checkpoint, edge=last.edge).bundles()
+    entries, problems = [], []
+    for bundle in rest:
+        entries.extend(bundle.entries)
+        problems.extend(bundle.problems)
+    assert entries == [b"entry %d" % index for index in range(done * 256, 600)]
+    assert [problem.place for problem in problems] == ["tile/1/000.p/2"]
+
+
+def test_earlier_checkpoint_that_was_met_is_not_met_again() -> None:
+    tiles, checkpoint = made_log(600)
+    _, earlier = made_log(300)
+    bundles = list(TreeAudit(tiles, checkpoint, earlier).bundles())
+    assert [bundle.is_extension for bundle in bundles] == [False, True, False, False]
+    for place, bundle in enumerate(bundles[:3]):
+        rest = TreeAudit(tiles, checkpoint, earlier, edge=bundle.edge).bundles()
+        assert sum(item.is_extension for item in rest) == (place == 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Address
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session, SQLModel
 
@@ -75,14 +76,18 @@ def signer(vectors: dict[str, Any]) -> Signer:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path}/log.db")
+def engine(address: Address) -> Iterator[Engine]:
+    """A database of the one kind or the other, with empty tables."""
+    if isinstance(address, Path):
+        engine = create_engine(f"sqlite:///{address}")
 
-    @event.listens_for(engine, "connect")
-    def use_wal(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        @event.listens_for(engine, "connect")
+        def use_wal(connection: Any, _record: object) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")
 
-    SQLModel.metadata.create_all(engine)
+        SQLModel.metadata.create_all(engine)
+    else:
+        engine = create_engine(address)
     yield engine
     engine.dispose()
 

@@ -38,7 +38,7 @@ def test_verify_proof_accepts_frozen_proof(
     own: Any, signer: Signer, index: int
 ) -> None:
     entry = own["entries"][index].encode()
-    checkpoint = verify_proof(make_proof(own, index), entry, signer.verifier)
+    checkpoint = verify_proof(make_proof(own, index), entry, signer.verifier).checkpoint
     assert (checkpoint.origin, checkpoint.size) == (own["origin"], 5)
 
 

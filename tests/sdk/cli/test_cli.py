@@ -181,12 +181,15 @@ def test_account_shows_money(here, alice, node, sixfold, as_json, tmp_path) -> N
     assert invoice["jobs"] == 1
     code, out, _ = sixfold("account", "invoice")
     assert (code, "1 jobs," in out) == (0, True)
-    openings = tmp_path / "openings.jsonl"
-    told = as_json("account", "disclosures", "--output", str(openings))
-    lines = [json.loads(line) for line in openings.read_text().splitlines()]
-    assert len(lines) == told["statements"]
-    assert set(lines[0]) == {"digest", "openings"}
-    assert openings.stat().st_mode & 0o077 == 0
+    shown = tmp_path / "shown.jsonl"
+    told = as_json("account", "disclose", "--output", str(shown), "--all", "--total")
+    *records, total = [json.loads(line) for line in shown.read_text().splitlines()]
+    # Two top-ups and four records of the job; an account conceals nothing.
+    assert len(records) + 1 == told["lines"] == 7
+    assert all(set(record) == {"digest", "openings"} for record in records)
+    assert total["total"]["opening"]["value"] == invoice["totalMicrocredits"]
+    assert shown.stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.glob("shown*")] == ["shown.jsonl"]
 
 
 def test_amount_that_is_none_is_misuse(here, alice, sixfold) -> None:
@@ -296,13 +299,19 @@ def test_failed_job_names_the_line(here, alice, node, sixfold) -> None:
         ["job", "run", "{here}/job.py:add", "--category", "No Word"],
         ["job", "explain", "../balance"],
         ["account", "balance", "--market", "ftp://x"],
-        ["account", "disclosures", "--output", "{here}/missing/file"],
+        ["account", "disclose", "--output", "{here}/missing/file", "--all"],
+        ["account", "disclose", "--output", "{here}/shown"],
+        ["account", "disclose", "--output", "{here}/shown", "--total"],
+        ["account", "disclose", "--output", "{here}/shown", "--job", "../balance"],
+        ["account", "disclose", "--output", "{here}/shown", "--job", "job_" + "a" * 20],
+        ["account", "disclose", "--output", "{here}/shown", "--all", "--record", "x"],
     ],
 )
 def test_wrong_arguments_are_misuse(here, alice, sixfold, arguments) -> None:
     code, _, err = sixfold(*(item.replace("{here}", str(here)) for item in arguments))
     assert code == 2
     assert "Traceback" not in err
+    assert list(here.glob("shown*")) == []
 
 
 def test_unreachable_market_is_told(here, alice, sixfold, monkeypatch) -> None:

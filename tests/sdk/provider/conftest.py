@@ -14,11 +14,10 @@ from parties import MovableClock, RunningMarket, now_ms, wait_until
 from serving import listen
 
 from enclave_sim.sandbox.runner import load_runner_artefact
-from ledger.encoding import encode_base64
+from ledger.encoding import encode_base64, sha256_text
 from ledger.signing import PrivateKey
 from market.app import Runner, create_app
 from market.settings import Settings
-from sdk.payloads import payload_digest
 from sdk.provider.events import Event
 from sdk.provider.lease import Lease
 from sdk.runs import OUTCOME_OVERHEAD_BYTES
@@ -28,12 +27,13 @@ SOURCE = "def double(x):\n    return 2 * x\n"
 INPUT = b"[21]"
 CONSUMER = PrivateKey(b"c" * 32)
 NODE = PrivateKey(b"n" * 32)
+RECORD_KEY = b"r" * 32
 
 
 def described(data: bytes) -> dict[str, Any]:
     """A payload as the market shows it."""
     return {
-        "digest": payload_digest(data),
+        "digest": sha256_text(data),
         "sizeBytes": len(data),
         "inline": encode_base64(data),
     }
@@ -52,13 +52,15 @@ def lease_json(number: int = 1, **changes: Any) -> dict[str, Any]:
     lease = {
         "jobId": f"job_{number:020d}",
         "attempt": 1,
-        "consumer": CONSUMER.account_id,
-        "agreement": payload_digest(b"agreement"),
+        "consumer": CONSUMER.public.pseudonym_id,
+        "recordKey": encode_base64(RECORD_KEY),
+        "ratingGroups": ["fuel", "memory", "bytes_up", "bytes_down"],
+        "agreement": sha256_text(b"agreement"),
         "leaseExpiresAtMs": 1,
         "protection": "sandbox",
         "workload": {
             "kind": "python_source",
-            "content": payload_digest(SOURCE.encode()),
+            "content": sha256_text(SOURCE.encode()),
             "entry": "double",
             "workloadId": None,
         },
@@ -179,6 +181,11 @@ def patience() -> type[Patience]:
 @pytest.fixture
 def node_key() -> PrivateKey:
     return NODE
+
+
+@pytest.fixture
+def record_key() -> bytes:
+    return RECORD_KEY
 
 
 Serve = Callable[..., AbstractContextManager[RunningMarket]]

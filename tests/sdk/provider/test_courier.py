@@ -1,8 +1,8 @@
 import pytest
 
-from ledger.encoding import decode_base64
+from ledger.encoding import decode_base64, sha256_text
 from sdk.errors import MarketAnswerError, MarketRefusedError
-from sdk.payloads import INLINE_BYTES_MAX, payload_digest
+from sdk.payloads import INLINE_BYTES_MAX
 from sdk.provider.courier import EVIDENCE_WAITS, WAIT_LONGEST_S, Courier, digest_of
 from sdk.provider.lease import LeaseGoneError
 
@@ -78,7 +78,7 @@ def test_small_payload_comes_inline(make_courier, make_lease, described) -> None
 
 
 def test_altered_payload_is_refused(make_courier, make_lease, described) -> None:
-    altered = described(b"[1]") | {"digest": payload_digest(b"[2]")}
+    altered = described(b"[1]") | {"digest": sha256_text(b"[2]")}
     with pytest.raises(MarketAnswerError):
         make_courier().fetch(make_lease(), altered, "input")
 
@@ -98,7 +98,7 @@ def test_large_result_goes_ahead_as_blob(scripted, make_courier, make_lease) -> 
     scripted.answers[BLOBS] = lambda _: {}
     data = b"x" * (INLINE_BYTES_MAX + 1)
     payload = make_courier().upload(make_lease(), data)
-    assert payload == {"blob": payload_digest(data)}
+    assert payload == {"blob": sha256_text(data)}
     assert scripted.sent(BLOBS) == [data]
 
 

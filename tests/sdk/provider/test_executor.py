@@ -21,10 +21,10 @@ from enclave_sim.sandbox.engine_identity import ENGINE_ID
 from enclave_sim.sandbox.pool import SandboxWorker
 from enclave_sim.sealed_result import open_result, parse_sealed_result, verify_result
 from enclave_sim.session import Session
-from ledger.encoding import encode_base64
+from ledger.encoding import encode_base64, sha256_text
 from ledger.statements.order_terms import JobLimits
 from sdk.errors import MarketAnswerError
-from sdk.payloads import parse_outcome, payload_digest
+from sdk.payloads import parse_outcome
 from sdk.provider.executor import (
     EnclaveExecutor,
     HomomorphicExecutor,
@@ -48,7 +48,7 @@ class FakeCourier:
         self.seal = lambda _: b""
 
     def fetch(self, _lease, described, _name) -> bytes:
-        if payload_digest(self.payload) != described["digest"]:
+        if sha256_text(self.payload) != described["digest"]:
             raise MarketAnswerError("not what was announced")
         return self.payload
 
@@ -57,7 +57,7 @@ class FakeCourier:
         self.payload = self.seal(evidence)
 
     def await_sealed_input(self, _lease):
-        return {"digest": payload_digest(self.payload), "sizeBytes": len(self.payload)}
+        return {"digest": sha256_text(self.payload), "sizeBytes": len(self.payload)}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_function_runs(sandbox, make_lease) -> None:
     assert run.usage.bytes_up == len(b"[21]")
     assert run.usage.bytes_down == len(run.result)
     assert run.usage.royalty_runs == 0
-    assert run.input_digest == payload_digest(b"[21]")
+    assert run.input_digest == sha256_text(b"[21]")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_enclave_answers_this_attempt(sealed, sealing, courier) -> None:
     assert (run.outcome, outcome.result) == ("succeeded", b"42")
     assert run.usage.fuel == outcome.fuel > 0
     assert run.usage.bytes_up == len(courier.payload)
-    assert run.input_digest == payload_digest(courier.payload)
+    assert run.input_digest == sha256_text(courier.payload)
     assert run.error_code is None
 
 

@@ -149,7 +149,7 @@ def make_session(market, scripted, runner: str) -> Session:
         key=scripted.transport._key,
         now_ms=now_ms,
         market=market.context.broker.market,
-        log_verifier=None,
+        log_keys=None,
         runner=runner,
         tariff=None,
         lease_ms=1,

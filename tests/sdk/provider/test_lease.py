@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.encoding import encode_base64
 from sdk.errors import MarketAnswerError
 from sdk.provider.lease import parse_leases
 
@@ -39,7 +40,15 @@ def test_garbage_is_refused(value) -> None:
         {"jobId": "../input"},
         {"attempt": 0},
         {"attempt": "1"},
-        {"consumer": "acc_nobody"},
+        {"consumer": "psn_nobody"},
+        {"consumer": "acc_" + "a" * 26},
+        {"recordKey": None},
+        {"recordKey": encode_base64(bytes(31))},
+        {"recordKey": encode_base64(bytes(33))},
+        {"recordKey": "A" * 42 + "B="},
+        {"ratingGroups": None},
+        {"ratingGroups": ["fuel", "goodwill"]},
+        {"ratingGroups": ["fuel"] * 7},
         {"agreement": "short"},
         {"protection": "trust_me"},
         {"limits": {"fuel": -1}},

@@ -73,6 +73,7 @@ def test_node_tells_a_program_what_it_does(market, up, doubled, tmp_path) -> Non
     assert (offer["name"], offer["prices"]["fuel"]) == ("my node", 9)
     earned = json.loads(run(market, tmp_path / "node", "earnings", "--json").stdout)
     assert earned["byNode"][ready["node"]]["jobs"] == 1
+    check_disclosure(market, tmp_path, earned["byNode"][ready["node"]])
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -81,6 +82,20 @@ def test_node_tells_a_program_what_it_does(market, up, doubled, tmp_path) -> Non
     assert json.loads(run(market, tmp_path / "node", "offers", "--json").stdout) == {
         "offers": []
     }
+
+
+def check_disclosure(market, folder, earned) -> None:
+    shown = folder / "earned.jsonl"
+    options = ["--output", str(shown), "--total", "--json"]
+    told = run(market, folder / "node", "disclose", *options)
+    assert json.loads(told.stdout) == {"file": str(shown), "lines": 1}
+    total = json.loads(shown.read_text())["total"]
+    assert total["opening"]["value"] == earned["earnedMicrocredits"] > 0
+    assert total["payee"].startswith("acc_")
+    # With another key it is another account, which has earned nothing.
+    options += ["--key", str(folder / "a.key")]
+    assert run(market, folder / "node", "disclose", *options).exit_code != 0
+    assert json.loads(shown.read_text())["total"] == total
 
 
 def test_node_tells_a_person_what_it_does(market, up, doubled, tmp_path) -> None:

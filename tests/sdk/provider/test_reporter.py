@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
+from ledger.encoding import sha256_text
 from ledger.metering.usage import Usage
 from sdk.errors import MarketAnswerError
-from sdk.payloads import payload_digest
 from sdk.provider.courier import Courier
 from sdk.provider.executor import Run
 from sdk.provider.held_leases import HeldLeases
@@ -34,7 +34,7 @@ class Desk:
                 outcome="succeeded",
                 error_code=None,
                 usage=Usage(fuel=1),
-                input_digest=payload_digest(b"[21]"),
+                input_digest=sha256_text(b"[21]"),
                 result=result,
                 elapsed_ms=1,
             )
