@@ -15,20 +15,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
-from typing import Any, cast
+from typing import Any
 
 from failing_disk import FailingDisk, Fault
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, select
 
-from ledger.books.account import Bound
-from ledger.books.books import Books
-from ledger.books.models import BookAccount, BookTransfer
-from ledger.encoding import Json, sha256_text
 from ledger.errors import CommitError, LedgerError
 from ledger.log import Frontier, Signer, TileTree, leaf_hash
 from ledger.log.checkpoint import parse_checkpoint
@@ -36,15 +31,9 @@ from ledger.log.log import Log
 from ledger.log.models import LogEntry, LogHead
 from ledger.log.note import open_note
 from ledger.signing import PrivateKey
-from ledger.statements.statement import Statement
 from ledger.writing import Append, Appender, CommandKey
 from ledger.writing.models import CommandRecord
-from market.clock import SystemClock
 from market.database import Database
-from market.errors import UnavailableError
-from market.models import StatementParty, StatementRecord
-from market.transaction import Transaction
-from market.writer import Command, Writer, WriterHooks
 
 ENTRIES_PER_REQUEST = 100
 REQUESTS = 3
@@ -59,7 +48,6 @@ RIVAL_REQUESTS = 30
 """Of each process that shares the log with others."""
 CLIENTS = ("client", "second", "third", "fourth")
 """Only the first is there in a life that is not busy."""
-SOURCE, SINK = "source/wallet", "sink/wallet"
 SIGNER = Signer("crash.example/log", PrivateKey(b"c" * 32))
 
 
@@ -87,108 +75,10 @@ class Server:
             self.log.recover(session)
         self.appender.start()
 
-    def stop(self) -> None:
-        self.appender.stop()
-
-    def append(self, appends: list[Append]) -> list[int]:
-        return self.appender.append(appends)
-
-    def check(self, session: Session, entries: list[bytes]) -> None:
-        """The database has nothing beside the log."""
-
     def publish(self) -> bytes:
         with self.database.reading() as session:
             self.log.publish(session)
         return self.log.tiles.read("checkpoint")
-
-
-class MarketServer(Server):
-    """The market's writer: with each entry money moves, and a record says whose it is."""
-
-    def __init__(self, folder: Path, **how: bool) -> None:
-        super().__init__(folder, **how)
-        hooks = WriterHooks(committed=lambda: None, failed=lambda: None)
-        self.writer = Writer(self.database, self.log, SystemClock(), hooks)
-
-    def start(self) -> None:
-        with self.database.writing() as session:
-            self.log.recover(session)
-        self.writer.start()
-        opening = Command("market", "open", None, open_accounts)
-        self._submit([opening])
-
-    def stop(self) -> None:
-        self.writer.stop()
-
-    def append(self, appends: list[Append]) -> list[int]:
-        return self._submit([command_of(item) for item in appends])
-
-    def check(self, session: Session, entries: list[bytes]) -> None:
-        """State, money and log tell of the same commands."""
-        records = session.exec(select(StatementRecord)).all()
-        assert {item.index: item.digest for item in records} == {
-            index: sha256_text(entry) for index, entry in enumerate(entries)
-        }
-        owners = session.exec(select(StatementParty.party, StatementParty.index)).all()
-        assert set(owners) == {
-            (entry.decode().removeprefix("entry of "), index)
-            for index, entry in enumerate(entries)
-        }
-        assert len(session.exec(select(BookTransfer)).all()) == len(entries)
-        moved = session.get(BookAccount, SINK)
-        assert moved is not None
-        assert moved.credits_posted == len(entries)
-        assert Books(session, now_ms=0).sum_posted_microcredits() == 0
-
-    def _submit(self, commands: list[Command]) -> list[Any]:
-        try:
-            answers = self.writer.submit_and_wait(commands)
-        except UnavailableError as error:
-            raise CommitError("the market could not store this") from error
-        for answer in answers:
-            assert not isinstance(answer, Exception), answer
-        return answers
-
-
-@dataclass(frozen=True)
-class PlainStatement:
-    """What the market's transaction needs to know of a statement."""
-
-    entry: bytes
-    kind: str = "plain"
-
-    @property
-    def digest(self) -> str:
-        return sha256_text(self.entry)
-
-
-def open_accounts(transaction: Transaction) -> Json:
-    transaction.books.open_account(SOURCE, bound=Bound.NONE)
-    transaction.books.open_account(SINK, bound=Bound.NONE)
-    return None
-
-
-def command_of(append: Append) -> Command:
-    """Move a micro-credit, and record the entry."""
-    party, name = append.key
-
-    def apply(transaction: Transaction) -> Json:
-        transaction.books.transfer(
-            transaction.books.new_transfer_id("move"),
-            debit=SOURCE,
-            credit=SINK,
-            amount_microcredits=1,
-        )
-        statement = cast("Statement", PlainStatement(append.entry))
-        return transaction.record(statement, parties=[name])
-
-    return Command(party, name, append.entry.decode(), apply)
-
-
-def open_server(folder: Path, **how: bool) -> Server:
-    """A server of the kind that the folder names."""
-    kinds = {"log": Server, "market": MarketServer}
-    return kinds[(folder / "kind").read_text()](folder, **how)
 
 
 def forget_to_sync(connection: sqlite3.Connection, _record: object) -> None:
@@ -258,7 +148,7 @@ class Client:
 
 
 def append(server: Server, appends: list[Append]) -> list[int]:
-    return insist(lambda: server.append(appends), CommitError)
+    return insist(lambda: server.appender.append(appends), CommitError)
 
 
 def insist(call: Callable[[], Any], *errors: type[Exception]) -> Any:
@@ -279,7 +169,7 @@ def live(
     disk.install()
 
     def start() -> Server:
-        server = open_server(folder, is_careless=is_careless)
+        server = Server(folder, is_careless=is_careless)
         server.start()
         return server
 
@@ -289,13 +179,13 @@ def live(
     for _ in range(REQUESTS):
         client.ask(server, ENTRIES_PER_REQUEST)
         client.look(server)
-    server.stop()
+    server.appender.stop()
     (folder / "steps").write_text(str(disk.steps))
 
 
 def live_busily(folder: Path) -> None:
     """A life with many clients at once, until somebody ends it."""
-    server = open_server(folder)
+    server = Server(folder)
     server.start()
 
     def go_on(client: Client) -> None:
@@ -314,13 +204,13 @@ def live_busily(folder: Path) -> None:
 
 def live_among_rivals(folder: Path, party: str, *, is_unlocked: bool) -> None:
     """A life on a log that other processes write and publish as well."""
-    server = open_server(folder, is_unlocked=is_unlocked)
+    server = Server(folder, is_unlocked=is_unlocked)
     insist(server.start, LedgerError, SQLAlchemyError)
     client = Client(folder, party)
     for _ in range(RIVAL_REQUESTS):
         client.ask(server, 5)
         client.look(server)
-    server.stop()
+    server.appender.stop()
     server.database.close()
 
 
@@ -334,7 +224,7 @@ def check(folder: Path) -> None:
     shutil.copytree(folder, copy)
     # Its syncs cost nothing, and no power fails here.
     FailingDisk({}, dice=Random(0)).install()  # noqa: S311
-    server = open_server(copy)
+    server = Server(copy)
     clients = [Client(copy, party) for party in CLIENTS]
     server.start()
     server.publish()
@@ -344,7 +234,7 @@ def check(folder: Path) -> None:
         assert client.promised.keys() == client.asked.keys()
     server.publish()
     check_log(server, clients)
-    server.stop()
+    server.appender.stop()
     server.database.close()
 
 
@@ -353,7 +243,6 @@ def check_log(server: Server, clients: list[Client]) -> None:
         entries = check_database(session)
         rows = session.exec(select(CommandRecord.command_id, CommandRecord.answer))
         commands = {name: int(answer) for name, answer in rows.all()}
-        server.check(session, entries)
     names = [entry.decode().removeprefix("entry of ") for entry in entries]
     assert commands == {name: index for index, name in enumerate(names)}
     asked = {name for client in clients for name in client.asked}
@@ -420,7 +309,7 @@ def fork(work: Callable[[], None]) -> int:
 class Campaign:
     """Case after case, each of which begins with an empty log."""
 
-    def __init__(self, folder: Path, kind: str, *, is_careless: bool) -> None:
+    def __init__(self, folder: Path, *, is_careless: bool) -> None:
         self._empty, self._work = folder / "empty", folder / "work"
         self._is_careless = is_careless
         self.lives = 0
@@ -428,7 +317,6 @@ class Campaign:
         database = Database(self._empty / "log.sqlite")
         database.prepare()
         database.close()
-        (self._empty / "kind").write_text(kind)
 
     def begin(self) -> None:
         shutil.rmtree(self._work, ignore_errors=True)
@@ -487,7 +375,6 @@ def main() -> None:
     """Run the cases that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kind", choices=("log", "market"), default="log")
     parser.add_argument("--first", type=Fault, help="fault at each step in turn")
     parser.add_argument("--second", type=Fault, help="fault at a random step after it")
     parser.add_argument("--every", type=int, default=1, help="take every n-th step")
@@ -496,7 +383,7 @@ def main() -> None:
     parser.add_argument("--careless", action="store_true", help="forget to sync")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    campaign = Campaign(options.folder, options.kind, is_careless=options.careless)
+    campaign = Campaign(options.folder, is_careless=options.careless)
     dice = Random(options.seed)  # noqa: S311
     if options.first is not None:
         run_steps(campaign, options, dice)
